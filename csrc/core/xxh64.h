@@ -1,0 +1,26 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace hashcore {
+
+/// Streaming XXH64, seed 0, as the xxHash specification defines it (version 0.1.1). Every update
+/// but the last takes a multiple of 32 bytes.
+class Xxh64 {
+ public:
+    void update(const void* data, size_t size);
+    uint64_t digest() const;
+
+ private:
+    static constexpr uint64_t prime1 = 0x9E3779B185EBCA87U;
+    static constexpr uint64_t prime2 = 0xC2B2AE3D27D4EB4FU;
+
+    uint64_t lanes_[4] = {prime1 + prime2, prime2, 0, 0 - prime1};
+    uint64_t total_ = 0;
+    uint8_t tail_[32] = {};
+    size_t tail_size_ = 0;
+};
+
+uint64_t xxh64(const void* data, size_t size);
+
+}  // namespace hashcore

@@ -1,0 +1,57 @@
+// pairwise() and distance_histogram(): every distance is wanted, so nothing is selected.
+#include <mutex>
+#include <utility>
+
+#include "cpu/each_distance.h"
+#include "hashcore/search.h"
+
+namespace hashcore {
+namespace {
+
+constexpr int64_t queries_per_task = 64;
+
+}  // namespace
+
+void pairwise(CodesView a, CodesView b, const SearchOptions& options, int32_t* out) {
+    struct None {};
+    const CodeSource source = CodeSource::rows(b);
+    for_each_distance(
+        source, a, plan_scan(source, a.count, resolve_threads(options.threads), queries_per_task),
+        options, [](const ScanPlan::Task&) { return None{}; },
+        [&](None, int64_t row, int64_t first, const uint32_t* distances, int64_t count) {
+            std::transform(distances, distances + count, out + row * b.count + first,
+                           [](uint32_t distance) { return static_cast<int32_t>(distance); });
+        },
+        [](const ScanPlan::Task&, None) {});
+}
+
+void distance_histogram(CodesView database, CodesView queries, const SearchOptions& options,
+                        int64_t* out) {
+    const int64_t buckets = database.bits + 1;
+    std::fill_n(out, queries.count * buckets, int64_t{0});
+    std::mutex out_mutex;
+    struct Counts {
+        int64_t first_query;
+        std::vector<int64_t> rows;  // [task's queries, buckets]
+    };
+    const CodeSource source = CodeSource::rows(database);
+    for_each_distance(
+        source, queries,
+        plan_scan(source, queries.count, resolve_threads(options.threads), queries_per_task),
+        options,
+        [&](const ScanPlan::Task& task) {
+            return Counts{task.first_query,
+                          std::vector<int64_t>(static_cast<size_t>(task.queries * buckets))};
+        },
+        [&](Counts& counts, int64_t query, int64_t, const uint32_t* distances, int64_t count) {
+            int64_t* row = counts.rows.data() + (query - counts.first_query) * buckets;
+            for (int64_t i = 0; i < count; ++i) ++row[distances[i]];
+        },
+        [&](const ScanPlan::Task& task, const Counts& counts) {
+            const std::lock_guard lock(out_mutex);
+            int64_t* rows = out + task.first_query * buckets;
+            for (size_t i = 0; i < counts.rows.size(); ++i) rows[i] += counts.rows[i];
+        });
+}
+
+}  // namespace hashcore

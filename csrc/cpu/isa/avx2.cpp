@@ -1,0 +1,53 @@
+// AVX2: bits counted by nibble look-up in bytes, widened to 64-bit lanes by SAD.
+#include <immintrin.h>
+
+#include "cpu/kernels/scan.inl.h"
+
+namespace hashcore {
+namespace {
+
+struct Avx2 {
+    static constexpr const char* name = "avx2";
+    static constexpr size_t lanes = 4;
+    static constexpr size_t words_per_sum = 31;  // a byte counts to 255, a word adds up to 8
+    using Words = __m256i;
+    using Sum = __m256i;
+
+    static Words load(const uint64_t* from) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    }
+    static Words broadcast(uint64_t value) {
+        return _mm256_set1_epi64x(static_cast<long long>(value));
+    }
+    static Sum zero() { return _mm256_setzero_si256(); }
+    static Sum add_bits(Sum sum_u8x32, Words a, Words b) {
+        const __m256i counts = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
+                                                0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+        const __m256i nibble = _mm256_set1_epi8(0x0F);
+        const __m256i x = _mm256_xor_si256(a, b);
+        const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(x, nibble));
+        const __m256i high =
+            _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble));
+        return _mm256_add_epi8(sum_u8x32, _mm256_add_epi8(low, high));
+    }
+    static Words widen(Sum sum_u8x32) { return _mm256_sad_epu8(sum_u8x32, _mm256_setzero_si256()); }
+    static Words add(Words a, Words b) { return _mm256_add_epi64(a, b); }
+    // Distances fit in 32 bits and the upper halves are zero, so 32-bit compares are exact.
+    static Words min(Words a, Words b) { return _mm256_min_epu32(a, b); }
+    static unsigned below(Words a, Words limit) {
+        return static_cast<unsigned>(
+            _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(limit, a))));
+    }
+    static void store(uint32_t* to, Words x) {
+        const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(x, even)));
+    }
+};
+
+}  // namespace
+
+extern const KernelTable kernels_avx2;
+const KernelTable kernels_avx2 = make_kernel_table<Avx2>();
+
+}  // namespace hashcore

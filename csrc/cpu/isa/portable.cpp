@@ -1,0 +1,67 @@
+// Plain C++20: every CPU runs it, and the other levels are measured against it.
+#include "cpu/kernels/scan.inl.h"
+
+namespace hashcore {
+namespace {
+
+struct Portable {
+    static constexpr const char* name = "portable";
+    static constexpr size_t lanes = 8;
+    static constexpr size_t words_per_sum = SIZE_MAX;
+    struct Words {
+        uint64_t lane[lanes];
+    };
+    using Sum = Words;
+
+    static uint64_t popcount(uint64_t x) {
+        x = x - ((x >> 1) & 0x5555555555555555U);
+        x = (x & 0x3333333333333333U) + ((x >> 2) & 0x3333333333333333U);
+        x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FU;
+        x += x >> 8;
+        x += x >> 16;
+        x += x >> 32;
+        return x & 0x7FU;
+    }
+
+    static Words load(const uint64_t* from) {
+        Words x;
+        for (size_t i = 0; i < lanes; ++i) x.lane[i] = from[i];
+        return x;
+    }
+    static Words broadcast(uint64_t value) {
+        Words x;
+        for (size_t i = 0; i < lanes; ++i) x.lane[i] = value;
+        return x;
+    }
+    static Sum zero() { return broadcast(0); }
+    static Sum add_bits(Sum sum, const Words& a, const Words& b) {
+        for (size_t i = 0; i < lanes; ++i) sum.lane[i] += popcount(a.lane[i] ^ b.lane[i]);
+        return sum;
+    }
+    static Words widen(const Sum& sum) { return sum; }
+    static Words add(Words a, const Words& b) {
+        for (size_t i = 0; i < lanes; ++i) a.lane[i] += b.lane[i];
+        return a;
+    }
+    static Words min(Words a, const Words& b) {
+        for (size_t i = 0; i < lanes; ++i)
+            a.lane[i] = b.lane[i] < a.lane[i] ? b.lane[i] : a.lane[i];
+        return a;
+    }
+    static unsigned below(const Words& a, const Words& limit) {
+        unsigned mask = 0;
+        for (size_t i = 0; i < lanes; ++i)
+            mask |= static_cast<unsigned>(a.lane[i] < limit.lane[i]) << i;
+        return mask;
+    }
+    static void store(uint32_t* to, const Words& x) {
+        for (size_t i = 0; i < lanes; ++i) to[i] = static_cast<uint32_t>(x.lane[i]);
+    }
+};
+
+}  // namespace
+
+extern const KernelTable kernels_portable;
+const KernelTable kernels_portable = make_kernel_table<Portable>();
+
+}  // namespace hashcore

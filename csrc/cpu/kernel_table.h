@@ -1,0 +1,55 @@
+// What one instruction-set level offers. Included by the ISA units: no STL here.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace hashcore {
+
+/// Codes of a block: the word-interleaved layout keeps word w of eight neighbouring codes side by
+/// side, at blocks[(block * words + w) * codes_per_block + lane].
+inline constexpr size_t codes_per_block = 8;
+
+/// A hit packed into one integer that sorts by (distance, position).
+using Hit = uint64_t;
+inline constexpr unsigned position_bits = 40;
+
+constexpr Hit make_hit(uint32_t distance, uint64_t position) {
+    return (uint64_t{distance} << position_bits) | position;
+}
+constexpr uint32_t hit_distance(Hit hit) {
+    return static_cast<uint32_t>(hit >> position_bits);
+}
+constexpr uint64_t hit_position(Hit hit) {
+    return hit & ((uint64_t{1} << position_bits) - 1);
+}
+
+/// One query's selection while a scan runs over ascending positions.
+///
+/// A code is taken when its distance is below `limit`. With a histogram, `limit` falls to the
+/// current k-th smallest distance: a later code at that distance has a larger position and loses
+/// the tie, so `<` is exact. Without one (radius search) `limit` stays.
+struct Collector {
+    uint32_t limit;
+    uint64_t k;
+    uint64_t below;       ///< hits taken with distance < limit; stays < k
+    uint32_t* histogram;  ///< [bits + 1] hits taken at each distance, or null
+    Hit* hits;
+    size_t size;
+    size_t capacity;
+    void (*make_room)(Collector*);  ///< called when size == capacity; leaves size < capacity
+    void* owner;
+};
+
+struct KernelTable {
+    const char* name;
+
+    /// Distances of one query [words] to `block_count` blocks; out is [block_count * 8].
+    void (*distances)(const uint64_t* blocks, size_t block_count, size_t words,
+                      const uint64_t* query, uint32_t* out);
+
+    /// Offers `code_count` codes, whose first has position `first`, to `query_count` collectors.
+    void (*scan)(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
+                 size_t query_count, uint64_t first, Collector* collectors);
+};
+
+}  // namespace hashcore

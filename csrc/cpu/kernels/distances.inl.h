@@ -1,0 +1,120 @@
+// Hamming distances of one or more queries to interleaved blocks, on the primitives of a level.
+//
+// A level `V` offers: lanes, Words (a vector of u64 lanes), Sum (bit counts being added up),
+// words_per_sum (how many words a Sum holds before it must be widened), load, broadcast, zero,
+// add_bits, widen, add, min, below, store.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/kernel_table.h"
+
+namespace hashcore {
+namespace {
+
+/// Vectors that make up one word row of a block.
+template <class V>
+inline constexpr size_t parts_per_block = codes_per_block / V::lanes;
+
+/// A query whose width is small enough to stay in registers.
+template <class V, size_t W>
+struct RegisterQuery {
+    typename V::Words words[W];
+
+    explicit RegisterQuery(const uint64_t* query) {
+        for (size_t w = 0; w < W; ++w) words[w] = V::broadcast(query[w]);
+    }
+    typename V::Words word(size_t w) const { return words[w]; }
+};
+
+/// A wide query, broadcast from memory word by word.
+template <class V>
+struct MemoryQuery {
+    const uint64_t* words;
+
+    explicit MemoryQuery(const uint64_t* query) : words(query) {}
+    typename V::Words word(size_t w) const { return V::broadcast(words[w]); }
+};
+
+inline constexpr size_t any_width = 0;
+inline constexpr size_t register_words = 4;
+
+template <class V, size_t W, bool InRegisters = (W != any_width && W <= register_words)>
+struct QueryOf {
+    using Type = MemoryQuery<V>;
+};
+template <class V, size_t W>
+struct QueryOf<V, W, true> {
+    using Type = RegisterQuery<V, W>;
+};
+template <class V, size_t W>
+using Query = typename QueryOf<V, W>::Type;
+
+/// Bits in which words [start, end) of Q queries differ from the V::lanes codes of one part. The
+/// range is within one Sum; the queries share each load.
+template <class V, size_t W, size_t Q>
+[[gnu::always_inline]] inline void part_sums(const uint64_t* part, size_t start, size_t end,
+                                             const Query<V, W>* queries, typename V::Words* out) {
+    typename V::Sum sums[Q];
+    for (size_t q = 0; q < Q; ++q) sums[q] = V::zero();
+    for (size_t w = start; w < end; ++w) {
+        const typename V::Words codes = V::load(part + w * codes_per_block);
+        for (size_t q = 0; q < Q; ++q) sums[q] = V::add_bits(sums[q], codes, queries[q].word(w));
+    }
+    for (size_t q = 0; q < Q; ++q) out[q] = V::widen(sums[q]);
+}
+
+/// Distances of Q queries to one part. `W` is the number of words, or any_width to take it from
+/// `words`.
+template <class V, size_t W, size_t Q>
+[[gnu::always_inline]] inline void part_distances(const uint64_t* part, size_t words,
+                                                  const Query<V, W>* queries,
+                                                  typename V::Words* out) {
+    const size_t width = W == any_width ? words : W;
+    size_t start = width < V::words_per_sum ? width : V::words_per_sum;
+    part_sums<V, W, Q>(part, 0, start, queries, out);
+    while (start < width) {
+        const size_t end = width - start < V::words_per_sum ? width : start + V::words_per_sum;
+        typename V::Words more[Q];
+        part_sums<V, W, Q>(part, start, end, queries, more);
+        for (size_t q = 0; q < Q; ++q) out[q] = V::add(out[q], more[q]);
+        start = end;
+    }
+}
+
+template <class V, size_t W>
+void distances_of_width(const uint64_t* blocks, size_t block_count, size_t words,
+                        const uint64_t* query, uint32_t* out) {
+    const size_t width = W == any_width ? words : W;
+    const Query<V, W> queries[1] = {Query<V, W>(query)};
+    for (size_t b = 0; b < block_count; ++b) {
+        for (size_t p = 0; p < parts_per_block<V>; ++p) {
+            typename V::Words distance[1];
+            part_distances<V, W, 1>(blocks + b * width * codes_per_block + p * V::lanes, width,
+                                    queries, distance);
+            V::store(out + b * codes_per_block + p * V::lanes, distance[0]);
+        }
+    }
+}
+
+template <class V>
+void distances(const uint64_t* blocks, size_t block_count, size_t words, const uint64_t* query,
+               uint32_t* out) {
+    switch (words) {
+        case 1:
+            return distances_of_width<V, 1>(blocks, block_count, words, query, out);
+        case 2:
+            return distances_of_width<V, 2>(blocks, block_count, words, query, out);
+        case 4:
+            return distances_of_width<V, 4>(blocks, block_count, words, query, out);
+        case 8:
+            return distances_of_width<V, 8>(blocks, block_count, words, query, out);
+        case 16:
+            return distances_of_width<V, 16>(blocks, block_count, words, query, out);
+        default:
+            return distances_of_width<V, any_width>(blocks, block_count, words, query, out);
+    }
+}
+
+}  // namespace
+}  // namespace hashcore

@@ -1,0 +1,138 @@
+// One pass over a tile of codes that feeds the collectors of its queries.
+//
+// Two queries share each load. The distances of a group of blocks are folded by MIN, so that one
+// compare a query decides whether anything in the group can be a hit; hits are rare and handled
+// out of line.
+#pragma once
+#include "cpu/kernels/distances.inl.h"
+
+namespace hashcore {
+namespace {
+
+/// Blocks whose distances share one compare.
+template <size_t W>
+inline constexpr size_t blocks_per_group = W == 1 || W == 2 ? 8 : (W == any_width ? 1 : 2);
+
+inline void collect(Collector& collector, uint32_t distance, uint64_t position) {
+    if (collector.size == collector.capacity) collector.make_room(&collector);
+    collector.hits[collector.size++] = make_hit(distance, position);
+    if (collector.histogram == nullptr) return;
+    ++collector.histogram[distance];
+    if (++collector.below < collector.k) return;
+    do {
+        --collector.limit;
+        collector.below -= collector.histogram[collector.limit];
+    } while (collector.below >= collector.k);
+}
+
+/// Offers each of `code_count` codes to one collector. Taken when a group has a hit.
+template <class V, size_t W>
+[[gnu::noinline]] void collect_blocks(const uint64_t* blocks, size_t code_count, size_t words,
+                                      const uint64_t* query, uint64_t first, Collector& collector) {
+    const size_t width = W == any_width ? words : W;
+    const Query<V, W> queries[1] = {Query<V, W>(query)};
+    for (size_t start = 0; start < code_count; start += V::lanes) {
+        const uint64_t* part =
+            blocks + start / codes_per_block * width * codes_per_block + start % codes_per_block;
+        typename V::Words distance[1];
+        part_distances<V, W, 1>(part, width, queries, distance);
+        unsigned hits = V::below(distance[0], V::broadcast(collector.limit));
+        if (code_count - start < V::lanes) hits &= (1U << (code_count - start)) - 1U;
+        if (hits == 0) continue;
+        uint32_t lanes[V::lanes];
+        V::store(lanes, distance[0]);
+        for (; hits != 0; hits &= hits - 1) {
+            const auto lane = static_cast<unsigned>(__builtin_ctz(hits));
+            if (lanes[lane] < collector.limit)
+                collect(collector, lanes[lane], first + start + lane);
+        }
+    }
+}
+
+template <class V, size_t W, size_t Q>
+void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
+                  uint64_t first, Collector* collectors) {
+    constexpr size_t group = blocks_per_group<W>;
+    constexpr size_t group_codes = group * codes_per_block;
+    const size_t width = W == any_width ? words : W;
+
+    typename V::Words limits[Q];
+    for (size_t q = 0; q < Q; ++q) limits[q] = V::broadcast(collectors[q].limit);
+    auto take = [&](size_t start, size_t count, size_t q) {
+        collect_blocks<V, W>(blocks + start * width, count, width, queries + q * width,
+                             first + start, collectors[q]);
+        limits[q] = V::broadcast(collectors[q].limit);
+    };
+
+    const Query<V, W> vector_queries[2] = {Query<V, W>(queries),
+                                           Query<V, W>(queries + (Q - 1) * width)};
+    size_t start = 0;
+    for (; start + group_codes <= code_count; start += group_codes) {
+        typename V::Words nearest[Q];
+#pragma GCC unroll 32
+        for (size_t p = 0; p < group * parts_per_block<V>; ++p) {
+            const uint64_t* part =
+                blocks +
+                (start / codes_per_block + p / parts_per_block<V>)*width * codes_per_block +
+                p % parts_per_block<V> * V::lanes;
+            typename V::Words distance[Q];
+            part_distances<V, W, Q>(part, width, vector_queries, distance);
+            for (size_t q = 0; q < Q; ++q)
+                nearest[q] = p == 0 ? distance[q] : V::min(nearest[q], distance[q]);
+        }
+        unsigned hits[Q];
+        unsigned any = 0;
+        for (size_t q = 0; q < Q; ++q) any |= hits[q] = V::below(nearest[q], limits[q]);
+        if (any == 0) [[likely]]
+            continue;
+        for (size_t q = 0; q < Q; ++q)
+            if (hits[q] != 0) take(start, group_codes, q);
+    }
+    if (start < code_count)
+        for (size_t q = 0; q < Q; ++q) take(start, code_count - start, q);
+}
+
+template <class V, size_t W>
+void scan_of_width(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
+                   size_t query_count, uint64_t first, Collector* collectors) {
+    size_t q = 0;
+    for (; q + 2 <= query_count; q += 2)
+        scan_queries<V, W, 2>(blocks, code_count, words, queries + q * words, first,
+                              collectors + q);
+    if (q < query_count)
+        scan_queries<V, W, 1>(blocks, code_count, words, queries + q * words, first,
+                              collectors + q);
+}
+
+template <class V>
+void scan(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
+          size_t query_count, uint64_t first, Collector* collectors) {
+    switch (words) {
+        case 1:
+            return scan_of_width<V, 1>(blocks, code_count, words, queries, query_count, first,
+                                       collectors);
+        case 2:
+            return scan_of_width<V, 2>(blocks, code_count, words, queries, query_count, first,
+                                       collectors);
+        case 4:
+            return scan_of_width<V, 4>(blocks, code_count, words, queries, query_count, first,
+                                       collectors);
+        case 8:
+            return scan_of_width<V, 8>(blocks, code_count, words, queries, query_count, first,
+                                       collectors);
+        case 16:
+            return scan_of_width<V, 16>(blocks, code_count, words, queries, query_count, first,
+                                        collectors);
+        default:
+            return scan_of_width<V, any_width>(blocks, code_count, words, queries, query_count,
+                                               first, collectors);
+    }
+}
+
+template <class V>
+constexpr KernelTable make_kernel_table() {
+    return {V::name, distances<V>, scan<V>};
+}
+
+}  // namespace
+}  // namespace hashcore

@@ -1,0 +1,98 @@
+#include "cpu/tiles.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace hashcore {
+namespace {
+
+constexpr int64_t lanes = static_cast<int64_t>(codes_per_block);
+constexpr std::align_val_t alignment{64};
+constexpr int64_t tile_bytes = 32 * 1024;
+
+uint64_t load_word(const uint8_t* row, int64_t bytes, int64_t word) {
+    uint64_t value = 0;
+    const int64_t offset = word * 8;
+    std::memcpy(&value, row + offset, static_cast<size_t>(std::min<int64_t>(8, bytes - offset)));
+    return value;
+}
+
+int64_t first_word(int64_t position, int64_t bits) {
+    return position / lanes * words_per_code(bits) * lanes + position % lanes;
+}
+
+}  // namespace
+
+WordBuffer::WordBuffer(int64_t size)
+    : data_(static_cast<uint64_t*>(
+          ::operator new[](static_cast<size_t>(size) * sizeof(uint64_t), alignment))),
+      size_(size) {}
+
+void WordBuffer::Free::operator()(uint64_t* words) const noexcept {
+    ::operator delete[](words, alignment);
+}
+
+void interleave(CodesView codes, int64_t begin, int64_t count, uint64_t* blocks) {
+    const int64_t bytes = bytes_per_code(codes.bits);
+    const int64_t words = words_per_code(codes.bits);
+    const uint8_t* rows = codes.data + begin * bytes;
+    if (bytes == 8) {  // a block of one-word codes is the rows themselves
+        std::memcpy(blocks, rows, static_cast<size_t>(count * 8));
+        std::fill(blocks + count, blocks + blocks_for(count) * lanes, uint64_t{0});
+        return;
+    }
+    for (int64_t b = 0; b < blocks_for(count); ++b, blocks += words * lanes) {
+        const int64_t present = std::min(lanes, count - b * lanes);
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            const uint8_t* row = rows + (b * lanes + lane) * bytes;
+            for (int64_t w = 0; w < words; ++w)
+                blocks[w * lanes + lane] = lane < present ? load_word(row, bytes, w) : 0;
+        }
+    }
+}
+
+void write_code(uint64_t* blocks, int64_t position, int64_t bits, const uint8_t* row) {
+    uint64_t* code = blocks + first_word(position, bits);
+    for (int64_t w = 0; w < words_per_code(bits); ++w)
+        code[w * lanes] = load_word(row, bytes_per_code(bits), w);
+}
+
+void zero_block_from(uint64_t* blocks, int64_t position, int64_t bits) {
+    for (; position % lanes != 0; ++position)
+        for (int64_t w = 0; w < words_per_code(bits); ++w)
+            blocks[first_word(position, bits) + w * lanes] = 0;
+}
+
+void read_code(const uint64_t* blocks, int64_t position, int64_t bits, uint8_t* row) {
+    const int64_t bytes = bytes_per_code(bits);
+    const uint64_t* code = blocks + first_word(position, bits);
+    for (int64_t w = 0; w < words_per_code(bits); ++w)
+        std::memcpy(row + w * 8, code + w * lanes,
+                    static_cast<size_t>(std::min<int64_t>(8, bytes - w * 8)));
+}
+
+std::vector<uint64_t> row_words(CodesView codes) {
+    const int64_t bytes = bytes_per_code(codes.bits);
+    const int64_t words = words_per_code(codes.bits);
+    std::vector<uint64_t> result(static_cast<size_t>(codes.count * words));
+    for (int64_t row = 0; row < codes.count; ++row)
+        for (int64_t w = 0; w < words; ++w)
+            result[static_cast<size_t>(row * words + w)] =
+                load_word(codes.data + row * bytes, bytes, w);
+    return result;
+}
+
+int64_t CodeSource::tile_codes() const {
+    return std::max(lanes, tile_bytes / (words() * 8) / lanes * lanes);
+}
+
+const uint64_t* CodeSource::tile(int64_t begin, int64_t count, WordBuffer& scratch) const {
+    if (blocks_ != nullptr) return blocks_ + begin * words();
+    const int64_t needed = interleaved_words(count, bits());
+    if (scratch.size() < needed) scratch = WordBuffer(needed);
+    interleave(rows_, begin, count, scratch.data());
+    return scratch.data();
+}
+
+}  // namespace hashcore

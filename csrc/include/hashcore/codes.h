@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+
+namespace hashcore {
+
+inline constexpr int64_t max_bits = 65'536;
+
+constexpr int64_t bytes_per_code(int64_t bits) {
+    return (bits + 7) / 8;
+}
+constexpr int64_t words_per_code(int64_t bits) {
+    return (bits + 63) / 64;
+}
+
+/// Packed codes in the caller's memory: `count` rows of bytes_per_code(bits) bytes, C-contiguous.
+/// Bit i of a code is `0x80 >> (i % 8)` of byte `i / 8`; bits past the width are zero.
+struct CodesView {
+    const uint8_t* data;
+    int64_t count;
+    int64_t bits;
+};
+
+/// Writes 1 where `value > threshold`, most significant bit first, pad bits zero.
+/// `values` is [count, bits], `packed` is [count, bytes_per_code(bits)].
+/// Returns the flat index of the first NaN, or -1.
+template <class Scalar>
+int64_t pack(const Scalar* values, int64_t count, int64_t bits, double threshold, uint8_t* packed);
+
+/// IEEE 754 half precision given as its bit pattern; otherwise as pack().
+int64_t pack_half(const uint16_t* values, int64_t count, int64_t bits, double threshold,
+                  uint8_t* packed);
+
+/// Writes {0, 1}, or {-1, +1} when `is_signed`; `values` is [codes.count, codes.bits].
+void unpack(CodesView codes, bool is_signed, int8_t* values);
+
+/// Row of the first code with a bit set past its width, or -1.
+int64_t find_pad_violation(CodesView codes);
+
+}  // namespace hashcore

@@ -1,0 +1,51 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hashcore/search.h"
+
+namespace hashcore {
+
+/// An exact index over packed codes with int64 ids. Thread-safe: searches run beside each other,
+/// changes run alone.
+class Index {
+ public:
+    virtual ~Index() = default;
+
+    virtual std::string kind() const = 0;
+    virtual int64_t bits() const = 0;
+    virtual int64_t size() const = 0;
+    virtual int64_t bytes_in_memory() const = 0;  ///< heap and mapped bytes of codes and ids
+    virtual bool mapped() const = 0;              ///< true while it reads straight from its file
+
+    /// Adds codes under `ids`, or under the ids after the highest one when `ids` is null, and
+    /// writes them to `out_ids` [codes.count]. On any error nothing has been added.
+    virtual void add(CodesView codes, const int64_t* ids, int64_t* out_ids, Monitor* monitor) = 0;
+
+    virtual void search(CodesView queries, int64_t k, std::optional<int64_t> max_distance,
+                        const SearchOptions& options, KnnOutput out) const = 0;
+    virtual RangeOutput range_search(CodesView queries, int64_t radius,
+                                     std::optional<int64_t> max_results,
+                                     const SearchOptions& options) const = 0;
+
+    virtual bool contains(int64_t id) const = 0;
+    virtual void copy_ids(int64_t* out) const = 0;  ///< ascending, [size()]
+    /// Writes the codes of `ids` to `out` [count, bytes_per_code(bits)]. Throws std::out_of_range
+    /// for an id that is not there.
+    virtual void get(const int64_t* ids, int64_t count, uint8_t* out) const = 0;
+
+    /// Atomic: a kill at any moment leaves the old file or the new one.
+    virtual void save(const std::string& path, Monitor* monitor) const = 0;
+};
+
+/// `kind` is "flat". Throws std::invalid_argument for an unknown kind or width.
+std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, int threads);
+
+/// Reads a file that Index::save wrote. With `map` the codes stay in the file. Throws FormatError
+/// for anything that is not such a file, std::system_error where the system refuses.
+std::unique_ptr<Index> load_index(const std::string& path, bool map, bool verify, int threads,
+                                  Monitor* monitor);
+
+}  // namespace hashcore
