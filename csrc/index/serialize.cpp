@@ -1,0 +1,211 @@
+#include "index/serialize.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/xxh64.h"
+#include "hashcore/codes.h"
+#include "hashcore/errors.h"
+
+namespace hashcore {
+namespace {
+
+constexpr uint64_t page_size = 4096;
+constexpr uint64_t chunk_size = uint64_t{4} << 20;  // a multiple of the page and of XXH64's stripe
+constexpr std::array<uint8_t, 8> magic = {0x89, 'H', 'C', 'I', 'X', 0x0D, 0x0A, 0x1A};
+constexpr uint32_t format_version = 1;
+constexpr uint32_t byte_order_mark = 0x01020304;
+constexpr uint32_t msb_first = 1;
+constexpr size_t table_offset = 64;
+constexpr size_t table_entry = 32;
+constexpr size_t checksum_offset = page_size - 8;
+constexpr uint32_t max_sections = (checksum_offset - table_offset) / table_entry;
+
+uint64_t padded(uint64_t size) {
+    return (size + page_size - 1) / page_size * page_size;
+}
+
+template <class T>
+void put(uint8_t* page, size_t offset, T value) {
+    std::memcpy(page + offset, &value, sizeof value);
+}
+
+template <class T>
+T take(const uint8_t* page, size_t offset) {
+    T value;
+    std::memcpy(&value, page + offset, sizeof value);
+    return value;
+}
+
+/// Writes a section and its padding; returns the checksum over both.
+uint64_t write_section(AtomicFile& file, const SectionData& section, Monitor* monitor) {
+    Xxh64 hash;
+    const auto* bytes = static_cast<const uint8_t*>(section.data);
+    const uint64_t whole = section.size / page_size * page_size;
+    for (uint64_t done = 0; done < whole;) {
+        const uint64_t step = std::min(chunk_size, whole - done);
+        hash.update(bytes + done, step);
+        file.write(bytes + done, step);
+        done += step;
+        if (monitor != nullptr) monitor->advance(static_cast<int64_t>(step));
+    }
+    if (whole < section.size) {
+        std::array<uint8_t, page_size> last{};
+        std::memcpy(last.data(), bytes + whole, section.size - whole);
+        hash.update(last.data(), last.size());
+        file.write(last.data(), last.size());
+    }
+    return hash.digest();
+}
+
+}  // namespace
+
+void write_index_file(const std::string& path, const IndexHeader& header,
+                      const std::vector<SectionData>& sections, Monitor* monitor) {
+    uint64_t total = 0;
+    for (const SectionData& section : sections) total += padded(section.size);
+    if (monitor != nullptr) monitor->begin(static_cast<int64_t>(total));
+
+    std::array<uint8_t, page_size> page{};
+    AtomicFile file(path);
+    file.write(page.data(), page.size());  // the real header follows once the checksums are known
+
+    uint64_t offset = page_size;
+    size_t entry = table_offset;
+    for (const SectionData& section : sections) {
+        put(page.data(), entry, static_cast<uint32_t>(section.tag));
+        put(page.data(), entry + 8, offset);
+        put(page.data(), entry + 16, section.size);
+        put(page.data(), entry + 24, write_section(file, section, monitor));
+        offset += padded(section.size);
+        entry += table_entry;
+    }
+    std::memcpy(page.data(), magic.data(), magic.size());
+    put(page.data(), 8, format_version);
+    put(page.data(), 12, byte_order_mark);
+    put(page.data(), 16, msb_first);
+    put(page.data(), 20, static_cast<uint32_t>(header.kind));
+    put(page.data(), 24, header.bits);
+    put(page.data(), 32, header.count);
+    put(page.data(), 40, header.next_id);
+    put(page.data(), 48, offset);
+    put(page.data(), 56, static_cast<uint32_t>(sections.size()));
+    put(page.data(), checksum_offset, xxh64(page.data(), checksum_offset));
+    file.write_at(page.data(), page.size(), 0);
+    file.commit();
+}
+
+IndexFile::IndexFile(const std::string& path) : path_(path), file_(path) {
+    std::array<uint8_t, page_size> page{};
+    const uint64_t available = std::min<uint64_t>(file_.size(), page_size);
+    file_.read_at(page.data(), available, 0);
+    if (available < magic.size() || std::memcmp(page.data(), magic.data(), magic.size()) != 0)
+        fail("not a hashcore index file (the first 8 bytes are not its magic)");
+    if (available < page_size)
+        fail("truncated: " + std::to_string(available) + " bytes, the header alone has 4096");
+    parse(page.data());
+    check_sections();
+}
+
+void IndexFile::fail(const std::string& what) const {
+    throw FormatError(path_ + ": " + what);
+}
+
+void IndexFile::parse(const uint8_t* page) {
+    if (take<uint32_t>(page, 12) != byte_order_mark)
+        fail("written on a machine of the other byte order");
+    const auto version = take<uint32_t>(page, 8);
+    if (version != format_version)
+        fail("format version " + std::to_string(version) + "; this hashcore reads version " +
+             std::to_string(format_version));
+    if (take<uint64_t>(page, checksum_offset) != xxh64(page, checksum_offset))
+        fail("damaged header (checksum of bytes 0..4087 does not match)");
+    if (take<uint32_t>(page, 16) != msb_first) fail("unknown bit order at byte 16");
+    const auto kind = take<uint32_t>(page, 20);
+    if (kind != static_cast<uint32_t>(FileKind::flat))
+        fail("unknown index kind " + std::to_string(kind) + " at byte 20");
+    header_ = {static_cast<FileKind>(kind), take<int64_t>(page, 24), take<int64_t>(page, 32),
+               take<int64_t>(page, 40)};
+    const auto file_length = take<uint64_t>(page, 48);
+    if (file_length != file_.size())
+        fail((file_.size() < file_length ? "truncated: " : "trailing bytes: ") +
+             std::to_string(file_.size()) + " bytes, expected " + std::to_string(file_length));
+    const auto section_count = take<uint32_t>(page, 56);
+    if (section_count > max_sections) fail("damaged section count at byte 56");
+    for (uint32_t i = 0; i < section_count; ++i) {
+        const size_t entry = table_offset + i * table_entry;
+        sections_.push_back({static_cast<SectionTag>(take<uint32_t>(page, entry)),
+                             take<uint64_t>(page, entry + 8), take<uint64_t>(page, entry + 16),
+                             take<uint64_t>(page, entry + 24)});
+    }
+}
+
+void IndexFile::check_sections() const {
+    uint64_t expected = page_size;
+    for (const Section& section : sections_) {
+        if (section.offset != expected || section.length > file_.size() - expected ||
+            padded(section.length) > file_.size() - expected)
+            fail("damaged section table");
+        expected += padded(section.length);
+    }
+    if (expected != file_.size()) fail("damaged section table");
+    if (header_.bits < 1 || header_.bits > max_bits || header_.count < 0 || header_.next_id < 0 ||
+        static_cast<uint64_t>(header_.count) > file_.size())
+        fail("impossible width, code count or next id in the header");
+}
+
+const IndexFile::Section* IndexFile::find(SectionTag tag) const {
+    const auto found = std::find_if(sections_.begin(), sections_.end(),
+                                    [tag](const Section& s) { return s.tag == tag; });
+    return found == sections_.end() ? nullptr : &*found;
+}
+
+bool IndexFile::has(SectionTag tag) const {
+    return find(tag) != nullptr;
+}
+
+uint64_t IndexFile::offset_of(SectionTag tag, uint64_t size) const {
+    const Section* section = find(tag);
+    const std::string name = "section " + std::to_string(static_cast<uint32_t>(tag));
+    if (section == nullptr) fail(name + " is missing");
+    if (section->length != size)
+        fail(name + " has " + std::to_string(section->length) + " bytes, expected " +
+             std::to_string(size));
+    return section->offset;
+}
+
+void IndexFile::stream(const Section& section, uint8_t* out, bool verify, Monitor* monitor) const {
+    Xxh64 hash;
+    std::vector<uint8_t> chunk;
+    const uint64_t end = padded(section.length);
+    for (uint64_t done = 0; done < end;) {
+        const uint64_t step = std::min(chunk_size, end - done);
+        const bool direct = out != nullptr && done + step <= section.length;
+        if (!direct) chunk.resize(step);
+        uint8_t* target = direct ? out + done : chunk.data();
+        file_.read_at(target, step, section.offset + done);
+        if (verify) hash.update(target, step);
+        if (!direct && out != nullptr && done < section.length)
+            std::memcpy(out + done, target, section.length - done);
+        done += step;
+        if (monitor != nullptr) monitor->advance(static_cast<int64_t>(step));
+    }
+    if (verify && hash.digest() != section.checksum)
+        fail("damaged: the checksum of section " +
+             std::to_string(static_cast<uint32_t>(section.tag)) + " (bytes " +
+             std::to_string(section.offset) + ".." + std::to_string(section.offset + end - 1) +
+             ") does not match");
+}
+
+void IndexFile::read(SectionTag tag, void* out, uint64_t size, bool verify,
+                     Monitor* monitor) const {
+    static_cast<void>(offset_of(tag, size));
+    stream(*find(tag), static_cast<uint8_t*>(out), verify, monitor);
+}
+
+void IndexFile::verify_all(Monitor* monitor) const {
+    for (const Section& section : sections_) stream(section, nullptr, true, monitor);
+}
+
+}  // namespace hashcore
