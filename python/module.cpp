@@ -1,0 +1,9 @@
+#include "bindings.h"
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "The hashcore engine. Use the hashcore package; this module may change.";
+    hashcore::python::register_runtime(module);
+    hashcore::python::register_codes(module);
+    hashcore::python::register_search(module);
+    hashcore::python::register_index(module);
+}
