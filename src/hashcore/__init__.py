@@ -1,0 +1,39 @@
+"""Learn binary codes for images and texts, pack them, and search billions by Hamming distance.
+
+The engine (packing, search, metrics) needs NumPy only. The learning half lives in
+``hashcore.methods`` and ``hashcore.train`` and needs the ``train`` extra.
+"""
+
+from hashcore._core import FormatError
+from hashcore._core import version as __version__
+from hashcore.codes import convert, pack, unpack
+from hashcore.runtime import build_info, isa, isa_levels, num_threads, set_num_threads
+from hashcore.search import (
+    Index,
+    RangeResult,
+    SearchResult,
+    distance_histogram,
+    knn,
+    pairwise,
+    range_search,
+)
+
+__all__ = [
+    "FormatError",
+    "Index",
+    "RangeResult",
+    "SearchResult",
+    "__version__",
+    "build_info",
+    "convert",
+    "distance_histogram",
+    "isa",
+    "isa_levels",
+    "knn",
+    "num_threads",
+    "pack",
+    "pairwise",
+    "range_search",
+    "set_num_threads",
+    "unpack",
+]

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hashcore
+from hashcore import _core
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets: ``HASHCORE_DATA``, or ``../shared/data`` beside the project."""
+    folder = Path(os.environ.get("HASHCORE_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set HASHCORE_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(params=hashcore.isa_levels())
+def isa_level(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test at every instruction-set level that this CPU has."""
+    level: str = request.param
+    _core.force_isa(level)
+    try:
+        assert hashcore.isa() == level
+        yield level
+    finally:
+        _core.force_isa("")
