@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+import hashcore
+import reference
+
+
+def filled(count: int = 100, bits: int = 64) -> hashcore.Index:
+    index = hashcore.Index(bits)
+    index.add(reference.random_codes(np.random.default_rng(0), count, bits))
+    return index
+
+
+class IndexAgainstDictionary(RuleBasedStateMachine):
+    """Any history of adds leaves the index equal to a dictionary of codes by id."""
+
+    BITS = 77
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index = hashcore.Index(self.BITS)
+        self.truth: dict[int, bytes] = {}
+        self.rng = np.random.default_rng(0)
+
+    @rule(count=st.integers(0, 30))
+    def add_with_automatic_ids(self, count: int) -> None:
+        codes = reference.random_codes(self.rng, count, self.BITS)
+        first = max(self.truth, default=-1) + 1
+        ids = self.index.add(codes)
+        assert ids.tolist() == list(range(first, first + count))
+        self.truth.update(zip(ids.tolist(), map(bytes, codes), strict=True))
+
+    @rule(ids=st.lists(st.integers(0, 300), max_size=20))
+    def add_with_given_ids(self, ids: list[int]) -> None:
+        codes = reference.random_codes(self.rng, len(ids), self.BITS)
+        array = np.array(ids, np.int64)
+        if len(set(ids)) < len(ids) or set(ids) & set(self.truth):
+            with pytest.raises(ValueError, match=r"ids: \d+ is (given twice|in the index)"):
+                self.index.add(codes, array)
+            return
+        assert self.index.add(codes, array).tolist() == ids
+        self.truth.update(zip(ids, map(bytes, codes), strict=True))
+
+    @invariant()
+    def equals_the_dictionary(self) -> None:
+        ids = np.array(sorted(self.truth), np.int64)
+        codes = np.array([list(self.truth[id]) for id in ids.tolist()], np.uint8)
+        codes = codes.reshape(len(ids), 10)
+        np.testing.assert_array_equal(self.index.ids, ids)
+        np.testing.assert_array_equal(self.index.get(ids), codes)
+        assert len(self.index) == len(ids)
+        assert 7 in self.index or 7 not in self.truth
+        queries = reference.random_codes(np.random.default_rng(1), 2, self.BITS)
+        result = self.index.search(queries, 5)
+        expected = reference.knn(codes, queries, 5, self.BITS, ids=ids)
+        for got, truth in zip((*result, result.counts), expected, strict=True):
+            np.testing.assert_array_equal(got, truth)
+
+
+TestIndexAgainstDictionary = IndexAgainstDictionary.TestCase
+TestIndexAgainstDictionary.settings = settings(max_examples=25, stateful_step_count=12)
+
+
+@given(st.integers(1, 200), st.integers(0, 90))
+def test_get_returns_what_was_added(bits: int, count: int) -> None:
+    codes = reference.random_codes(np.random.default_rng(bits), count, bits)
+    index = hashcore.Index(bits)
+    for start in range(0, count, 13):
+        index.add(codes[start : start + 13])
+    order = np.random.default_rng(0).permutation(count)
+    np.testing.assert_array_equal(index.get(order), codes[order])
+
+
+def test_large_user_ids_and_results() -> None:
+    ids = np.array([2**62, 5, 2**40], np.int64)
+    codes = np.array([[255], [254], [0]], np.uint8)
+    index = hashcore.Index(8)
+    assert index.add(codes, ids).tolist() == ids.tolist()
+    assert index.search(codes[0], 3).ids.tolist() == [2**62, 5, 2**40]
+    assert index.range_search(codes[0], 1).ids.tolist() == [2**62, 5]
+    assert index.add(codes[:1]).tolist() == [2**62 + 1]
+
+
+def test_ties_are_ordered_by_id_not_by_insertion() -> None:
+    codes = np.zeros((6, 8), np.uint8)
+    index = hashcore.Index(64)
+    index.add(codes[:3], np.array([30, 10, 20]))
+    index.add(codes[:3], np.array([25, 5, 15]))
+    assert index.search(codes[0], 4).ids.tolist() == [5, 10, 15, 20]
+
+
+def test_one_row_and_no_rows() -> None:
+    index = hashcore.Index(12)
+    assert index.add(np.array([1, 16], np.uint8)).tolist() == [0]
+    assert index.add(np.empty((0, 2), np.uint8)).tolist() == []
+    assert index.get(np.array([0])).tolist() == [[1, 16]]
+    assert index.search(np.array([1, 16], np.uint8), 1).distances.tolist() == [0]
+
+
+def test_properties_and_repr() -> None:
+    index = filled(1000)
+    assert (index.bits, index.kind, len(index)) == (64, "flat", 1000)
+    assert 8 * 1000 <= index.nbytes <= 2 * 8 * 1000
+    assert 999 in index
+    assert 1000 not in index
+    assert -1 not in index
+    assert repr(index) == "Index(bits=64, kind='flat', codes=1,000, 0.0 MiB)"
+    assert hashcore.Index(64, kind="auto").kind == "flat"
+
+
+def test_progress_ends_at_the_total() -> None:
+    index = filled(10)
+    calls: list[tuple[int, int]] = []
+    index.add(
+        np.zeros((100, 8), np.uint8), progress=lambda done, total: calls.append((done, total))
+    )
+    assert calls[-1] == (100, 100)
+    index.search(
+        np.zeros((3, 8), np.uint8), progress=lambda done, total: calls.append((done, total))
+    )
+    assert calls[-1] == (330, 330)
+
+
+def test_an_exception_in_progress_leaves_the_index_as_it_was() -> None:
+    index = filled(11)
+    before = index.get(index.ids)
+
+    def give_up(done: int, total: int) -> None:
+        raise RuntimeError("enough")
+
+    codes = np.zeros((40_000_000, 8), np.uint8)
+    with pytest.raises(RuntimeError, match="enough"):
+        index.add(codes, progress=give_up)
+    if len(index) == 11:
+        np.testing.assert_array_equal(index.get(index.ids), before)
+    index.add(codes[:10])
+    np.testing.assert_array_equal(index.get(np.arange(11)), before)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: hashcore.Index(0), ValueError, r"bits: expected 1\.\.65536; got 0"),
+        (lambda: hashcore.Index(65537), ValueError, r"bits: expected 1\.\.65536; got 65537"),
+        (lambda: hashcore.Index(64.0), TypeError, "bits: expected an integer; got float"),  # type: ignore[arg-type]
+        (
+            lambda: hashcore.Index(64, kind="ivf"),  # type: ignore[arg-type]
+            ValueError,
+            "kind: expected 'flat' or 'auto'; got",
+        ),
+        (lambda: hashcore.Index(64, nprobe=3), TypeError, "nprobe"),  # type: ignore[call-arg]
+        (lambda: hashcore.Index(64, threads=0), ValueError, "threads"),
+        (lambda: filled().add(np.zeros((2, 8), np.float32)), TypeError, r"codes: .*pack\(\)"),
+        (lambda: filled().add(np.zeros((2, 9), np.uint8)), ValueError, r"uint8 \[n, 8\]"),
+        (lambda: filled(bits=60).add(np.full((1, 8), 1, np.uint8)), ValueError, "past bit 59"),
+        (
+            lambda: filled().add(np.zeros((2, 8), np.uint8), np.array([1])),
+            ValueError,
+            r"int64 \[2\]",
+        ),
+        (
+            lambda: filled().add(np.zeros((1, 8), np.uint8), np.array([1], np.int32)),
+            TypeError,
+            r"ids: expected int64 \[1\]; got int32 \[1\]",
+        ),
+        (lambda: filled().add(np.zeros((1, 8), np.uint8), np.array([-1])), ValueError, ">= 0"),
+        (
+            lambda: filled().add(np.zeros((1, 8), np.uint8), np.array([5])),
+            ValueError,
+            "5 is in the",
+        ),
+        (
+            lambda: filled().add(np.zeros((2, 8), np.uint8), np.array([500, 500])),
+            ValueError,
+            "500 is given twice",
+        ),
+        (
+            lambda: filled().add(np.zeros((1, 8), np.uint8), np.array([2**63 - 1])),
+            ValueError,
+            "below",
+        ),
+        (lambda: filled().search(np.zeros((1, 8), np.uint8), -1), ValueError, "k: expected >= 0"),
+        (lambda: filled().search(np.zeros((1, 4), np.uint8)), ValueError, r"queries: .*\[Q, 8\]"),
+        (lambda: filled().range_search(np.zeros(8, np.uint8), -2), ValueError, "radius"),
+        (lambda: filled().get(np.array([3, 100])), KeyError, "id 100 is not in the index"),
+        (lambda: filled().get([3]), TypeError, r"ids: expected int64 \[n\].*got list"),  # type: ignore[arg-type]
+        (lambda: "x" in filled(), TypeError, "incompatible function arguments"),  # type: ignore[operator]
+    ],
+)
+def test_refuses(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_a_refused_add_changes_nothing() -> None:
+    index = filled(50)
+    before = index.get(index.ids)
+    with pytest.raises(ValueError, match="49 is in the index"):
+        index.add(np.zeros((2, 8), np.uint8), np.array([90, 49]))
+    assert len(index) == 50
+    np.testing.assert_array_equal(index.get(index.ids), before)
