@@ -1,0 +1,137 @@
+"""The laws of the house: who may import whom, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hashcore
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "hashcore"
+CSRC = ROOT / "csrc"
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module that a file imports, at any depth of its code."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def imports_of(part: str) -> dict[str, set[str]]:
+    paths = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").is_file() else []
+    paths += sorted((PACKAGE / part).rglob("*.py"))
+    assert paths, part
+    return {str(path.relative_to(PACKAGE)): imported_modules(path) for path in paths}
+
+
+PARTS = sorted(
+    {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
+)
+FORBIDDEN = {
+    "codes": ("torch", "hashcore.train", "hashcore.methods", "hashcore.search", "hashcore.metrics"),
+    "search": ("torch", "hashcore.train", "hashcore.methods", "hashcore.metrics"),
+    "metrics": ("torch", "hashcore.train", "hashcore.methods"),
+    "data": ("torch", "hashcore.train", "hashcore.methods", "hashcore._core"),
+    "ops": ("hashcore.train", "hashcore.methods", "hashcore.data"),
+    "methods": ("hashcore.train", "hashcore._core", "hashcore.search", "hashcore.report"),
+    "train": ("hashcore.cli", "hashcore.report", "hashcore._core"),
+    "report": ("hashcore.cli", "hashcore._core"),
+}
+
+
+@pytest.mark.parametrize(("part", "forbidden"), FORBIDDEN.items(), ids=FORBIDDEN.keys())
+def test_data_flows_one_way(part: str, forbidden: tuple[str, ...]) -> None:
+    for path, modules in imports_of(part).items():
+        for module in modules:
+            assert not any(module == name or module.startswith(name + ".") for name in forbidden), (
+                f"{path} imports {module}"
+            )
+
+
+def test_only_the_engine_side_imports_the_extension() -> None:
+    allowed = {"__init__", "codes", "search", "metrics", "ops", "runtime"}
+    for part in PARTS:
+        for path, modules in imports_of(part).items():
+            if "hashcore._core" in modules:
+                assert part in allowed, f"{path} imports hashcore._core"
+
+
+def test_nothing_imports_the_trainer_but_the_outermost_parts() -> None:
+    for part in PARTS:
+        if part in {"train", "cli", "report"}:
+            continue
+        for path, modules in imports_of(part).items():
+            assert not any(m.startswith("hashcore.train") for m in modules), path
+
+
+def test_the_engine_includes_no_python_and_no_torch() -> None:
+    sources = [p for p in CSRC.rglob("*") if p.suffix in {".h", ".cpp", ".cu"}]
+    assert len(sources) > 15
+    for path in sources:
+        for line in path.read_text().splitlines():
+            if line.startswith("#include"):
+                assert not any(word in line for word in ("Python.h", "pybind11", "torch")), path
+
+
+def test_isa_units_include_intrinsics_and_kernels_only() -> None:
+    allowed = {"<immintrin.h>", "<arm_neon.h>", "<cstddef>", "<cstdint>"}
+    files = [*CSRC.glob("cpu/isa/*"), *CSRC.glob("cpu/kernels/*"), CSRC / "cpu/kernel_table.h"]
+    for path in files:
+        for line in path.read_text().splitlines():
+            if line.startswith("#include"):
+                included = line.split()[1]
+                assert included in allowed or included.startswith('"cpu/'), f"{path}: {line}"
+
+
+def test_isa_objects_export_their_table_and_no_weak_symbol() -> None:
+    """A weak symbol could replace the baseline's copy with wider instructions at link time."""
+    objects = sorted(ROOT.glob("build/*/CMakeFiles/hashcore_isa.dir/csrc/cpu/isa/*.o"))
+    if not objects:
+        pytest.skip("no build folder beside the sources; make test builds one")
+    names = {path.name.split(".")[0] for path in objects}
+    assert names == set(hashcore._core.isa_levels_compiled())
+    for path in objects:
+        table = subprocess.run(
+            ["nm", "--defined-only", "--extern-only", path],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\n")[:-1]
+        kinds = {line.split()[-2] for line in table}
+        assert len(table) == 1, table
+        assert kinds <= {"R", "D"}, table
+
+
+def test_import_is_light() -> None:
+    script = """
+import sys, time
+import numpy
+start = time.perf_counter()
+import hashcore
+seconds = time.perf_counter() - start
+heavy = {"torch", "matplotlib", "scipy", "h5py", "tqdm", "tyro", "cupy", "numba"} & set(sys.modules)
+print(seconds, sorted(heavy))
+"""
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        .stdout.strip()
+        .split(" ", 1)
+        for _ in range(3)
+    ]
+    assert {heavy for _, heavy in runs} == {"[]"}
+    assert min(float(seconds) for seconds, _ in runs) < 0.15
+
+
+def test_files_stay_readable() -> None:
+    for path in [*PACKAGE.rglob("*.py"), *CSRC.rglob("*.cpp"), *CSRC.rglob("*.h")]:
+        assert len(path.read_text().splitlines()) <= 400, f"{path} asks for a second look"
