@@ -1,4 +1,4 @@
-"""What counts as an array: NumPy arrays, CPU torch tensors, anything on the CPU that speaks DLPack."""
+"""What counts as an array: NumPy, CPU torch tensors, anything on the CPU that speaks DLPack."""
 
 from __future__ import annotations
 

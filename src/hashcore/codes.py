@@ -65,7 +65,7 @@ def convert(codes: Array, *, source: CodeSource) -> NDArray[np.uint8]:
             ``"int8_offset"``: int8, byte minus 128 (sentence-transformers' ``"binary"``, Cohere's
             ``binary``).
             ``"int8_view"``: int8, the same bytes seen as signed.
-            ``"little"``: uint8, least significant bit first (``numpy.packbits(bitorder="little")``).
+            ``"little"``: uint8, least significant bit first (``packbits(bitorder="little")``).
 
     Returns:
         uint8 of the same shape.

@@ -25,7 +25,7 @@ def isa_levels() -> list[str]:
 
 
 def num_threads() -> int:
-    """Threads of a call that does not say: ``set_num_threads``, ``HASHCORE_NUM_THREADS``, or the CPUs."""
+    """Threads of a call that does not say: as set, ``HASHCORE_NUM_THREADS``, or all CPUs."""
     return _core.num_threads()
 
 
