@@ -1,0 +1,1 @@
+"""Measurements of hashcore beside its peers: ratios of medians from one run."""
