@@ -17,6 +17,9 @@ set(HASHCORE_ISA_LEVELS
 # Adds every level of this target to the object library and writes isa_levels.inc, one
 # HASHCORE_ISA_LEVEL(name, supported) row each.
 function(hashcore_add_isa_levels target)
+    string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
+    string(REGEX REPLACE "^(amd64|x64)$" "x86_64" processor "${processor}")
+    string(REGEX REPLACE "^arm64$" "aarch64" processor "${processor}")
     set(rows "")
     foreach(level IN LISTS HASHCORE_ISA_LEVELS)
         string(REPLACE "|" ";" level "${level};")
@@ -24,7 +27,7 @@ function(hashcore_add_isa_levels target)
         list(GET level 1 family)
         list(GET level 2 features)
         list(GET level 3 flags)
-        if(NOT family STREQUAL "any" AND NOT CMAKE_SYSTEM_PROCESSOR STREQUAL family)
+        if(NOT family STREQUAL "any" AND NOT processor STREQUAL family)
             continue()
         endif()
         set(source "${CMAKE_CURRENT_SOURCE_DIR}/csrc/cpu/isa/${name}.cpp")
