@@ -1,0 +1,119 @@
+"""Which rows train, which ask, and which are searched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PARTS = ("train", "query", "database")
+
+
+def _row_ids(name: str, value: object) -> NDArray[np.int64]:
+    """Check one part and return it as a read-only int64 [n] array of its own."""
+    rows = np.asarray(value)
+    if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
+        raise ValueError(
+            f"split.{name}: expected a 1-D integer array of row ids; "
+            f"got {rows.dtype} {list(rows.shape)}"
+        )
+    rows = rows.astype(np.int64)
+    if rows.size and rows.min() < 0:
+        raise ValueError(f"split.{name}: row ids must be >= 0; got {int(rows.min())}")
+    distinct, counts = np.unique(rows, return_counts=True)
+    if distinct.size != rows.size:
+        twice = distinct[counts > 1]
+        raise ValueError(
+            f"split.{name}: {twice.size} row ids stand there twice; first: {twice[:5].tolist()}"
+        )
+    rows.flags.writeable = False
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row ids of the training, query and database parts.
+
+    Database rows may be training rows (the `encoded` protocol of small sets); query rows are
+    in neither.
+
+    Attributes:
+        train: int64 [n], rows that are trained on.
+        query: int64 [Q], rows that are searched for; nothing may be chosen on them.
+        database: int64 [N], rows that are searched in.
+
+    Raises:
+        ValueError: a part is not a 1-D array of distinct, non-negative integers, or query rows
+            are also training or database rows.
+    """
+
+    train: NDArray[np.int64]
+    query: NDArray[np.int64]
+    database: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in _PARTS:
+            object.__setattr__(self, name, _row_ids(name, getattr(self, name)))
+        for name in ("train", "database"):
+            shared = np.intersect1d(self.query, getattr(self, name))
+            if shared.size:
+                raise ValueError(
+                    f"split: {shared.size} query rows are also {name} rows; "
+                    f"first: {shared[:5].tolist()}"
+                )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Split) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    @property
+    def hash(self) -> str:
+        """Sha256 (hex) over the name, length and little-endian int64 bytes of every part."""
+        digest = hashlib.sha256()
+        for name in _PARTS:
+            rows: NDArray[np.int64] = getattr(self, name)
+            digest.update(f"{name}:{rows.size}\n".encode())
+            digest.update(rows.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the split as JSON; the file appears whole or not at all."""
+        target = Path(path)
+        document = {
+            "format": "hashcore.split",
+            "version": 1,
+            "hash": self.hash,
+            **{name: getattr(self, name).tolist() for name in _PARTS},
+        }
+        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Split:
+        """Read a split written by `save`.
+
+        Raises:
+            FileNotFoundError: no file there.
+            ValueError: not a split file, or its rows do not have the hash that it states.
+        """
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            document = json.loads(text)
+            if document["format"] != "hashcore.split" or document["version"] != 1:
+                raise ValueError("format")
+            parts = {name: np.array(document[name], dtype=np.int64) for name in _PARTS}
+            stated = document["hash"]
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"{path}: not a hashcore split file (version 1)") from error
+        split = cls(**parts)
+        if split.hash != stated:
+            raise ValueError(f"{path}: the rows do not match the hash in the file; it was edited")
+        return split
