@@ -1,0 +1,1 @@
+"""Operations on codes for PyTorch: a plain reference beside each fused one."""
