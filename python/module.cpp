@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, module) {
     hashcore::python::register_codes(module);
     hashcore::python::register_search(module);
     hashcore::python::register_index(module);
+    hashcore::python::register_metrics(module);
 }

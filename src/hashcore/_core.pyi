@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +35,29 @@ def range_search(
 def pairwise(a: object, b: object, threads: int | None) -> NDArray[np.int32]: ...
 def distance_histogram(
     database: object, queries: object, threads: int | None
+) -> NDArray[np.int64]: ...
+def evaluate(
+    query_codes: object,
+    database_codes: object,
+    query_labels: object,
+    database_labels: object,
+    bits: int | None,
+    label_bits: int | None,
+    map_at: list[int],
+    topn: list[int],
+    ndcg_at: list[int],
+    ndcg_no_relevant: float,
+    threads: int | None,
+    progress: Progress | None,
+) -> dict[str, NDArray[Any]]: ...
+def relevance_counts(
+    query_codes: object,
+    database_codes: object,
+    query_labels: object,
+    database_labels: object,
+    bits: int | None,
+    label_bits: int | None,
+    threads: int | None,
 ) -> NDArray[np.int64]: ...
 
 class Index:
