@@ -3,6 +3,7 @@
 #include "array_args.h"
 #include "bindings.h"
 #include "hashcore/codes.h"
+#include "long_call.h"
 
 namespace hashcore::python {
 namespace {
@@ -17,21 +18,29 @@ void refuse_wide_int8(const int8_t* values, int64_t size) {
                                   ". Packed int8 from an embedding API: use hashcore.convert().");
 }
 
-int64_t pack_any(const py::array& x, int64_t rows, int64_t bits, double threshold, uint8_t* out) {
+/// The first NaN's flat index, or -1.
+template <class Scalar>
+int64_t pack_values(const py::array& x, int64_t rows, int64_t bits, double threshold,
+                    uint8_t* packed) {
+    const auto* values = static_cast<const Scalar*>(x.data());
+    int64_t nan_at = -1;
+    run_long_call(py::none(), [&](Monitor* monitor) {
+        nan_at = pack(values, rows, bits, threshold, packed, monitor);
+    });
+    return nan_at;
+}
+
+int64_t pack_any(const py::array& x, int64_t rows, int64_t bits, double threshold,
+                 uint8_t* packed) {
     const char kind = x.dtype().kind();
     const auto size = x.itemsize();
-    if (kind == 'b') return pack(static_cast<const int8_t*>(x.data()), rows, bits, threshold, out);
-    if (kind == 'i' && size == 1) {
-        const auto* values = static_cast<const int8_t*>(x.data());
-        refuse_wide_int8(values, rows * bits);
-        return pack(values, rows, bits, threshold, out);
-    }
-    if (kind == 'f' && size == 2)
-        return pack_half(static_cast<const uint16_t*>(x.data()), rows, bits, threshold, out);
-    if (kind == 'f' && size == 4)
-        return pack(static_cast<const float*>(x.data()), rows, bits, threshold, out);
-    if (kind == 'f' && size == 8)
-        return pack(static_cast<const double*>(x.data()), rows, bits, threshold, out);
+    if (kind == 'i' && size == 1)
+        refuse_wide_int8(static_cast<const int8_t*>(x.data()), rows * bits);
+    if (kind == 'b' || (kind == 'i' && size == 1))
+        return pack_values<int8_t>(x, rows, bits, threshold, packed);
+    if (kind == 'f' && size == 2) return pack_values<Half>(x, rows, bits, threshold, packed);
+    if (kind == 'f' && size == 4) return pack_values<float>(x, rows, bits, threshold, packed);
+    if (kind == 'f' && size == 8) return pack_values<double>(x, rows, bits, threshold, packed);
     throw py::type_error(std::string("x: expected ") + pack_expected + "; got " + describe(x) +
                          ". Codes that are packed already: use hashcore.convert().");
 }

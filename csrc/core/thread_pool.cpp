@@ -199,7 +199,9 @@ void Monitor::idle() {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_poll_ < interval) return;
     last_poll_ = now;
-    if (!poll_(done_.load(std::memory_order_relaxed), total_.load(std::memory_order_relaxed)))
+    // Work done twice, as after a guess that failed, must not show as more than all of it.
+    const int64_t total = total_.load(std::memory_order_relaxed);
+    if (!poll_(std::min(done_.load(std::memory_order_relaxed), total), total))
         stopped_.store(true, std::memory_order_relaxed);
 }
 

@@ -1,7 +1,9 @@
 #include "cpu/flat_scan.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -40,7 +42,7 @@ void compact(Collector& collector) {
 
 void make_room(Collector* collector) {
     if (collector->histogram != nullptr) compact(*collector);
-    if (collector->size <= collector->capacity / 2) return;
+    if (collector->size + codes_per_block <= collector->capacity / 2) return;
     WordBuffer& storage = *static_cast<WordBuffer*>(collector->owner);
     WordBuffer larger(storage.size() * 2);
     std::copy_n(collector->hits, collector->size, larger.data());
@@ -73,6 +75,14 @@ class GroupScan {
 
     Collector* collectors() { return collectors_.data(); }
 
+    /// Forgets the hits of a query and takes every distance below `limit`.
+    void restart(int64_t query, uint32_t limit) {
+        Collector& collector = collectors_[static_cast<size_t>(query)];
+        collector.limit = limit;
+        collector.below = 0;
+        collector.size = 0;
+    }
+
     void append_to(int64_t query, std::vector<Hit>& hits) const {
         const Collector& collector = collectors_[static_cast<size_t>(query)];
         hits.insert(hits.end(), collector.hits, collector.hits + collector.size);
@@ -99,27 +109,99 @@ void sort_hits(std::vector<Hit>& hits, int64_t bits) {
     hits.swap(sorted);
 }
 
-void scan_task(const CodeSource& source, const ScanPlan::Task& task, const uint64_t* queries,
-               Monitor* monitor, GroupScan& scan) {
-    constexpr int64_t pairs_between_checks = 1 << 20;
-    const KernelTable& table = kernels();
-    const auto words = static_cast<size_t>(source.words());
-    const int64_t step = source.tile_codes();
-    const int64_t end = task.first_code + task.codes;
-    WordBuffer scratch;
-    int64_t unreported = 0;
-    for (int64_t begin = task.first_code; begin < end; begin += step) {
-        const int64_t count = std::min(step, end - begin);
-        const uint64_t* blocks = source.tile(begin, count, scratch);
-        table.scan(blocks, static_cast<size_t>(count), words, queries,
-                   static_cast<size_t>(task.queries), static_cast<uint64_t>(begin),
-                   scan.collectors());
-        unreported += count * task.queries;
-        if (monitor != nullptr && unreported >= pairs_between_checks)
-            monitor->advance(std::exchange(unreported, 0));
+/// One task's pass over its codes.
+class ScanTask {
+ public:
+    ScanTask(const CodeSource& source, const ScanPlan::Task& task, const uint64_t* queries,
+             const Request& request, Monitor* monitor, GroupScan& scan)
+        : source_(source),
+          task_(task),
+          queries_(queries),
+          request_(request),
+          monitor_(monitor),
+          scan_(scan),
+          words_(static_cast<size_t>(source.words())) {}
+
+    void run() {
+        const std::vector<uint32_t> guesses = guess_limits();
+        for (size_t q = 0; q < guesses.size(); ++q)
+            scan_.restart(static_cast<int64_t>(q), guesses[q]);
+        pass(0, task_.queries);
+        for (size_t q = 0; q < guesses.size(); ++q) {
+            // A guess that left too few hits was too low: every code counts after all.
+            const Collector& collector = scan_.collectors()[q];
+            const bool enough = collector.limit < guesses[q] || guesses[q] == request_.limit;
+            if (enough) continue;
+            scan_.restart(static_cast<int64_t>(q), request_.limit);
+            pass(static_cast<int64_t>(q), 1);
+        }
     }
-    if (monitor != nullptr) monitor->advance(unreported);
-}
+
+ private:
+    void pass(int64_t first_query, int64_t query_count) {
+        constexpr int64_t pairs_between_checks = 1 << 20;
+        const KernelTable& table = kernels();
+        const int64_t step = source_.tile_codes();
+        const int64_t end = task_.first_code + task_.codes;
+        int64_t unreported = 0;
+        for (int64_t begin = task_.first_code; begin < end; begin += step) {
+            const int64_t count = std::min(step, end - begin);
+            const uint64_t* blocks = source_.tile(begin, count, scratch_);
+            table.scan(blocks, static_cast<size_t>(count), words_,
+                       queries_ + first_query * source_.words(), static_cast<size_t>(query_count),
+                       static_cast<uint64_t>(begin), scan_.collectors() + first_query);
+            unreported += count * query_count;
+            if (monitor_ != nullptr && unreported >= pairs_between_checks)
+                monitor_->advance(std::exchange(unreported, 0));
+        }
+        if (monitor_ != nullptr) monitor_->advance(unreported);
+    }
+
+    /// A limit a query that a sample of the codes says will leave at least k hits; empty where
+    /// starting from the request's limit is as cheap.
+    std::vector<uint32_t> guess_limits() {
+        constexpr int64_t sampled_blocks = 128;
+        constexpr int64_t sample = sampled_blocks * static_cast<int64_t>(codes_per_block);
+        const int64_t stride = task_.codes / sample * static_cast<int64_t>(codes_per_block);
+        const bool worthwhile =
+            !request_.keep_all && task_.codes >= 16 * sample && request_.k <= task_.codes / 4;
+        if (!worthwhile) return {};
+
+        const double expected =
+            static_cast<double>(request_.k) * sample / static_cast<double>(task_.codes);
+        const auto wanted = static_cast<uint32_t>(expected + 4.0 * std::sqrt(expected) + 4.0);
+        std::vector<uint32_t> counts(static_cast<size_t>(task_.queries * (request_.bits + 1)));
+        std::array<uint32_t, codes_per_block> distances;
+        for (int64_t b = 0; b < sampled_blocks; ++b) {
+            const uint64_t* block = source_.tile(task_.first_code + b * stride,
+                                                 static_cast<int64_t>(codes_per_block), scratch_);
+            for (int64_t q = 0; q < task_.queries; ++q) {
+                kernels().distances(block, 1, words_, queries_ + q * source_.words(),
+                                    distances.data());
+                uint32_t* row = counts.data() + q * (request_.bits + 1);
+                for (const uint32_t distance : distances) ++row[distance];
+            }
+        }
+        std::vector<uint32_t> limits;
+        for (int64_t q = 0; q < task_.queries; ++q) {
+            const uint32_t* row = counts.data() + q * (request_.bits + 1);
+            uint32_t limit = 0;
+            for (uint32_t seen = 0; seen < wanted && limit < request_.limit; ++limit)
+                seen += row[limit];
+            limits.push_back(limit);
+        }
+        return limits;
+    }
+
+    const CodeSource& source_;
+    const ScanPlan::Task& task_;
+    const uint64_t* queries_;
+    const Request& request_;
+    Monitor* monitor_;
+    GroupScan& scan_;
+    size_t words_;
+    WordBuffer scratch_;
+};
 
 /// Runs the whole search and hands each query's sorted hits to `emit(query, hits)`, from any
 /// thread, each query once.
@@ -143,8 +225,9 @@ void search_all(const CodeSource& source, CodesView queries, const Request& requ
     parallel_for(plan.tasks(), threads, options.monitor, [&](int64_t index) {
         const ScanPlan::Task task = plan.task(index);
         auto scan = std::make_unique<GroupScan>(request, task.queries);
-        scan_task(source, task, words.data() + task.first_query * source.words(), options.monitor,
-                  *scan);
+        ScanTask(source, task, words.data() + task.first_query * source.words(), request,
+                 options.monitor, *scan)
+            .run();
         scans[static_cast<size_t>(index)] = std::move(scan);
         if (ranges_left[static_cast<size_t>(task.group)].fetch_sub(1) != 1) return;
 

@@ -27,7 +27,8 @@ constexpr uint64_t hit_position(Hit hit) {
 ///
 /// A code is taken when its distance is below `limit`. With a histogram, `limit` falls to the
 /// current k-th smallest distance: a later code at that distance has a larger position and loses
-/// the tie, so `<` is exact. Without one (radius search) `limit` stays.
+/// the tie, so `<` is exact. Without one (radius search) `limit` stays. Hits at or past a limit
+/// that has fallen since may still be among `hits`.
 struct Collector {
     uint32_t limit;
     uint64_t k;
@@ -36,7 +37,7 @@ struct Collector {
     Hit* hits;
     size_t size;
     size_t capacity;
-    void (*make_room)(Collector*);  ///< called when size == capacity; leaves size < capacity
+    void (*make_room)(Collector*);  ///< leaves room for codes_per_block hits more
     void* owner;
 };
 
@@ -50,6 +51,11 @@ struct KernelTable {
     /// Offers `code_count` codes, whose first has position `first`, to `query_count` collectors.
     void (*scan)(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
                  size_t query_count, uint64_t first, Collector* collectors);
+
+    /// Packs `values > threshold` of rows [row_count, bits], most significant bit first, pad bits
+    /// zero. Returns the first row with a NaN, or row_count.
+    size_t (*pack_f32)(const float* values, size_t row_count, size_t bits, float threshold,
+                       uint8_t* packed);
 };
 
 }  // namespace hashcore

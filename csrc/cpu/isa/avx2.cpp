@@ -1,7 +1,7 @@
 // AVX2: bits counted by nibble look-up in bytes, widened to 64-bit lanes by SAD.
 #include <immintrin.h>
 
-#include "cpu/kernels/scan.inl.h"
+#include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
 namespace {
@@ -42,6 +42,22 @@ struct Avx2 {
         const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                          _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(x, even)));
+    }
+    static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
+        const __m256 limit = _mm256_set1_ps(threshold);
+        __m256 nan = _mm256_setzero_ps();
+        uint64_t mask = 0;
+        for (int i = 0; i < 8; ++i) {
+            const __m256 x = _mm256_loadu_ps(values + 8 * i);
+            const int greater = _mm256_movemask_ps(_mm256_cmp_ps(x, limit, _CMP_GT_OQ));
+            mask |= static_cast<uint64_t>(greater) << (8 * i);
+            nan = _mm256_or_ps(nan, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+        }
+        has_nan |= _mm256_movemask_ps(nan) != 0;
+        return mask;
+    }
+    static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
+        append_by_lane<Avx2>(to, mask, distances, position);
     }
 };
 

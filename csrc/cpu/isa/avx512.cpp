@@ -1,6 +1,6 @@
 // AVX-512 without VPOPCNTDQ: bits counted by nibble look-up in bytes, widened by SAD.
 #include "cpu/isa/avx512_common.h"
-#include "cpu/kernels/scan.inl.h"
+#include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
 namespace {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu/kernel_table.h"
+
 namespace hashcore {
 namespace {
 
@@ -23,6 +25,27 @@ struct Avx512Common {
     // 64-bit one has three times its latency on some processors.
     static Words min(Words a, Words b) { return _mm512_min_epu32(a, b); }
     static unsigned below(Words a, Words limit) { return _mm512_cmplt_epu64_mask(a, limit); }
+    static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
+        const __m512 limit = _mm512_set1_ps(threshold);
+        uint64_t mask = 0;
+        unsigned nan = 0;
+        for (int i = 0; i < 4; ++i) {
+            const __m512 x = _mm512_loadu_ps(values + 16 * i);
+            mask |= uint64_t{_mm512_cmp_ps_mask(x, limit, _CMP_GT_OQ)} << (16 * i);
+            nan |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        }
+        has_nan |= nan != 0;
+        return mask;
+    }
+    // Compressed in a register and stored whole: a compressing store is microcode on some
+    // processors.
+    static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
+        const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+        const __m512i positions = _mm512_add_epi64(broadcast(position), lane);
+        const __m512i hits =
+            _mm512_or_si512(_mm512_slli_epi64(distances, position_bits), positions);
+        _mm512_storeu_si512(to, _mm512_maskz_compress_epi64(static_cast<__mmask8>(mask), hits));
+    }
     static void store(uint32_t* to, Words x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi64_epi32(x));
     }

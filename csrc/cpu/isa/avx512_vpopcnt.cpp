@@ -1,6 +1,6 @@
 // AVX-512 with VPOPCNTDQ: one instruction counts the bits of eight words.
 #include "cpu/isa/avx512_common.h"
-#include "cpu/kernels/scan.inl.h"
+#include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
 namespace {

@@ -1,7 +1,7 @@
 // NEON: bits counted in bytes by CNT, widened to 64-bit lanes by pairwise adds.
 #include <arm_neon.h>
 
-#include "cpu/kernels/scan.inl.h"
+#include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
 namespace {
@@ -31,6 +31,12 @@ struct Neon {
                                      (vgetq_lane_u64(mask, 1) & 2U));
     }
     static void store(uint32_t* to, Words x) { vst1_u32(to, vmovn_u64(x)); }
+    static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
+        return greater_by_lane(values, 64, threshold, has_nan);
+    }
+    static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
+        append_by_lane<Neon>(to, mask, distances, position);
+    }
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Plain C++20: every CPU runs it, and the other levels are measured against it.
-#include "cpu/kernels/scan.inl.h"
+#include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
 namespace {
@@ -56,6 +56,12 @@ struct Portable {
     }
     static void store(uint32_t* to, const Words& x) {
         for (size_t i = 0; i < lanes; ++i) to[i] = static_cast<uint32_t>(x.lane[i]);
+    }
+    static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
+        return greater_by_lane(values, 64, threshold, has_nan);
+    }
+    static void append(Hit* to, unsigned mask, const Words& distances, uint64_t position) {
+        append_by_lane<Portable>(to, mask, distances, position);
     }
 };
 

@@ -2,7 +2,7 @@
 //
 // A level `V` offers: lanes, Words (a vector of u64 lanes), Sum (bit counts being added up),
 // words_per_sum (how many words a Sum holds before it must be widened), load, broadcast, zero,
-// add_bits, widen, add, min, below, store.
+// add_bits, widen, add, min, below, store, append.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +11,18 @@
 
 namespace hashcore {
 namespace {
+
+/// Appends the lanes of `mask` as hits, lane 0 at `position`. It may write codes_per_block hits,
+/// whatever the mask.
+template <class V>
+void append_by_lane(Hit* to, unsigned mask, typename V::Words distances, uint64_t position) {
+    uint32_t lanes[V::lanes];
+    V::store(lanes, distances);
+    for (; mask != 0; mask &= mask - 1) {
+        const auto lane = static_cast<unsigned>(__builtin_ctz(mask));
+        *to++ = make_hit(lanes[lane], position + lane);
+    }
+}
 
 /// Vectors that make up one word row of a block.
 template <class V>

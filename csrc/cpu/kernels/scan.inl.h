@@ -13,16 +13,17 @@ namespace {
 template <size_t W>
 inline constexpr size_t blocks_per_group = W == 1 || W == 2 ? 8 : (W == any_width ? 1 : 2);
 
-inline void collect(Collector& collector, uint32_t distance, uint64_t position) {
-    if (collector.size == collector.capacity) collector.make_room(&collector);
-    collector.hits[collector.size++] = make_hit(distance, position);
-    if (collector.histogram == nullptr) return;
-    ++collector.histogram[distance];
-    if (++collector.below < collector.k) return;
-    do {
-        --collector.limit;
-        collector.below -= collector.histogram[collector.limit];
-    } while (collector.below >= collector.k);
+/// Counts the hits from `first_new` on and lowers the limit to the k-th smallest distance so far.
+inline void count_hits(Collector& collector, size_t first_new) {
+    for (size_t i = first_new; i < collector.size; ++i) {
+        const uint32_t distance = hit_distance(collector.hits[i]);
+        ++collector.histogram[distance];
+        collector.below += distance < collector.limit;
+        while (collector.below >= collector.k) {
+            --collector.limit;
+            collector.below -= collector.histogram[collector.limit];
+        }
+    }
 }
 
 /// Offers each of `code_count` codes to one collector. Taken when a group has a hit.
@@ -39,13 +40,11 @@ template <class V, size_t W>
         unsigned hits = V::below(distance[0], V::broadcast(collector.limit));
         if (code_count - start < V::lanes) hits &= (1U << (code_count - start)) - 1U;
         if (hits == 0) continue;
-        uint32_t lanes[V::lanes];
-        V::store(lanes, distance[0]);
-        for (; hits != 0; hits &= hits - 1) {
-            const auto lane = static_cast<unsigned>(__builtin_ctz(hits));
-            if (lanes[lane] < collector.limit)
-                collect(collector, lanes[lane], first + start + lane);
-        }
+        if (collector.size + codes_per_block > collector.capacity) collector.make_room(&collector);
+        const size_t first_new = collector.size;
+        V::append(collector.hits + first_new, hits, distance[0], first + start);
+        collector.size += static_cast<size_t>(__builtin_popcount(hits));
+        if (collector.histogram != nullptr) count_hits(collector, first_new);
     }
 }
 
@@ -127,11 +126,6 @@ void scan(const uint64_t* blocks, size_t code_count, size_t words, const uint64_
             return scan_of_width<V, any_width>(blocks, code_count, words, queries, query_count,
                                                first, collectors);
     }
-}
-
-template <class V>
-constexpr KernelTable make_kernel_table() {
-    return {V::name, distances<V>, scan<V>};
 }
 
 }  // namespace

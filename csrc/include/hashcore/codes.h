@@ -3,6 +3,8 @@
 
 namespace hashcore {
 
+class Monitor;
+
 inline constexpr int64_t max_bits = 65'536;
 
 constexpr int64_t bytes_per_code(int64_t bits) {
@@ -21,14 +23,16 @@ struct CodesView {
 };
 
 /// Writes 1 where `value > threshold`, most significant bit first, pad bits zero.
-/// `values` is [count, bits], `packed` is [count, bytes_per_code(bits)].
+/// `values` is [count, bits], `packed` is [count, bytes_per_code(bits)]; `monitor` may be null.
 /// Returns the flat index of the first NaN, or -1.
 template <class Scalar>
-int64_t pack(const Scalar* values, int64_t count, int64_t bits, double threshold, uint8_t* packed);
+int64_t pack(const Scalar* values, int64_t count, int64_t bits, double threshold, uint8_t* packed,
+             Monitor* monitor);
 
-/// IEEE 754 half precision given as its bit pattern; otherwise as pack().
-int64_t pack_half(const uint16_t* values, int64_t count, int64_t bits, double threshold,
-                  uint8_t* packed);
+/// An IEEE 754 half, for pack().
+struct Half {
+    uint16_t bits;
+};
 
 /// Writes {0, 1}, or {-1, +1} when `is_signed`; `values` is [codes.count, codes.bits].
 void unpack(CodesView codes, bool is_signed, int8_t* values);

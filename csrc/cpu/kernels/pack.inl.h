@@ -1,0 +1,57 @@
+// Sign bits of float rows, 64 at a time, on the primitives of a level.
+//
+// Beyond what the distance kernels use, a level offers greater64(values, threshold, has_nan): bit i
+// of the result is values[i] > threshold, and has_nan turns true at a NaN.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace hashcore {
+namespace {
+
+/// Bit i of a byte becomes bit 7 - i: comparisons number lanes from the low bit, codes from the
+/// high.
+constexpr uint64_t reverse_bits_in_bytes(uint64_t x) {
+    x = ((x >> 1) & 0x5555555555555555U) | ((x & 0x5555555555555555U) << 1);
+    x = ((x >> 2) & 0x3333333333333333U) | ((x & 0x3333333333333333U) << 2);
+    return ((x >> 4) & 0x0F0F0F0F0F0F0F0FU) | ((x & 0x0F0F0F0F0F0F0F0FU) << 4);
+}
+
+inline uint64_t greater_by_lane(const float* values, size_t count, float threshold, bool& has_nan) {
+    uint64_t mask = 0;
+    bool nan = false;
+    for (size_t i = 0; i < count; ++i) {
+        mask |= static_cast<uint64_t>(values[i] > threshold) << i;
+        nan |= values[i] != values[i];
+    }
+    has_nan |= nan;
+    return mask;
+}
+
+inline void store_bytes(uint8_t* to, uint64_t word, size_t count) {
+    for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(word >> (8 * i));
+}
+
+/// Packs rows [row_count, bits]; returns the first row with a NaN, or row_count.
+template <class V>
+size_t pack_f32(const float* values, size_t row_count, size_t bits, float threshold,
+                uint8_t* packed) {
+    const size_t bytes = (bits + 7) / 8;
+    for (size_t row = 0; row < row_count; ++row, values += bits, packed += bytes) {
+        bool has_nan = false;
+        size_t bit = 0;
+        for (; bit + 64 <= bits; bit += 64) {
+            const uint64_t mask = V::greater64(values + bit, threshold, has_nan);
+            store_bytes(packed + bit / 8, reverse_bits_in_bytes(mask), 8);
+        }
+        if (bit < bits) {
+            const uint64_t mask = greater_by_lane(values + bit, bits - bit, threshold, has_nan);
+            store_bytes(packed + bit / 8, reverse_bits_in_bytes(mask), bytes - bit / 8);
+        }
+        if (has_nan) return row;
+    }
+    return row_count;
+}
+
+}  // namespace
+}  // namespace hashcore

@@ -1,0 +1,16 @@
+// Every kernel of a level, for its table.
+#pragma once
+#include "cpu/kernels/distances.inl.h"
+#include "cpu/kernels/pack.inl.h"
+#include "cpu/kernels/scan.inl.h"
+
+namespace hashcore {
+namespace {
+
+template <class V>
+constexpr KernelTable make_kernel_table() {
+    return {V::name, distances<V>, scan<V>, pack_f32<V>};
+}
+
+}  // namespace
+}  // namespace hashcore
