@@ -1,6 +1,7 @@
 #include "metrics/query_group.h"
 
 #include <algorithm>
+#include <array>
 
 namespace hashcore {
 namespace {
@@ -146,47 +147,70 @@ void QueryGroup::add_radii(int64_t query, RadiusSums& sums) {
 }
 
 void QueryGroup::place_items() {
+    constexpr int64_t chunk = 256;
     run_.pairs.visit(
         first_, queries_, run_.monitor,
         [&](int64_t query, const uint32_t* distances, const uint32_t* grades, int64_t items) {
-            Place* row_places = places(query);
-            double& sum_out = run_.out.ap_by_id[static_cast<size_t>(query)];
-            double sum = sum_out;
-            for (int64_t i = 0; i < items; ++i) {
-                Place& place = row_places[distances[i]];
-                const int64_t position = ++place.items;
-                if (grades[i] == 0) continue;
-                const int64_t hits = ++place.hits;
-                const double precision = static_cast<double>(hits) / static_cast<double>(position);
-                sum += precision;
-                if (hits <= map_limit_) take_precision(query, position, hits, precision);
-                if (position <= rank_limit_)
-                    take_ranked(query, position, run_.tables.gain(grades[i]));
+            std::array<RankedHit, chunk> hits;
+            for (int64_t begin = 0; begin < items; begin += chunk) {
+                const int64_t end = std::min(items, begin + chunk);
+                take(query, hits.data(),
+                     find_hits(query, distances, grades, begin, end, hits.data()));
             }
-            sum_out = sum;
         });
 }
 
+/// Moves every item of [begin, end) to its place; writes the relevant ones to `hits` and returns
+/// their number. Free of branches, for relevance is as good as random to the CPU.
+int64_t QueryGroup::find_hits(int64_t query, const uint32_t* distances, const uint32_t* grades,
+                              int64_t begin, int64_t end, RankedHit* hits) {
+    Place* row_places = places(query);
+    int64_t found = 0;
+    for (int64_t i = begin; i < end; ++i) {
+        Place& place = row_places[distances[i]];
+        const int64_t relevant = grades[i] > 0 ? 1 : 0;
+        ++place.items;
+        place.hits += relevant;
+        hits[found] = {place.items, place.hits, grades[i]};
+        found += relevant;
+    }
+    return found;
+}
+
+void QueryGroup::take(int64_t query, const RankedHit* hits, int64_t count) {
+    double& sum_out = run_.out.ap_by_id[static_cast<size_t>(query)];
+    double sum = sum_out;
+    for (const RankedHit* hit = hits; hit != hits + count; ++hit) {
+        const double precision =
+            static_cast<double>(hit->number) / static_cast<double>(hit->position);
+        sum += precision;
+        if (hit->number <= map_limit_) take_precision(query, *hit, precision);
+        if (hit->position <= rank_limit_) take_ranked(query, *hit);
+    }
+    sum_out = sum;
+}
+
 /// Until write_by_id() divides, map_at_a holds hits, map_at_b and map_at_c sums of precisions.
-void QueryGroup::take_precision(int64_t query, int64_t position, int64_t hits, double precision) {
+void QueryGroup::take_precision(int64_t query, const RankedHit& hit, double precision) {
     const std::vector<int64_t>& cutoffs = run_.cutoffs.map_at;
     const size_t first = static_cast<size_t>(query) * cutoffs.size();
     for (size_t i = 0; i < cutoffs.size(); ++i) {
-        if (hits <= cutoffs[i]) run_.out.map_at_b[first + i] += precision;
-        if (position > cutoffs[i]) continue;
+        if (hit.number <= cutoffs[i]) run_.out.map_at_b[first + i] += precision;
+        if (hit.position > cutoffs[i]) continue;
         run_.out.map_at_a[first + i] += 1.0;
         run_.out.map_at_c[first + i] += precision;
     }
 }
 
 /// Until write_by_id() divides, precision_by_id holds hits and ndcg_by_id gains.
-void QueryGroup::take_ranked(int64_t query, int64_t position, double gain) {
+void QueryGroup::take_ranked(int64_t query, const RankedHit& hit) {
     const Cutoffs& cutoffs = run_.cutoffs;
     double* hits = row(run_.out.precision_by_id, query, cutoffs.precision_at);
-    for (const int64_t cutoff : cutoffs.precision_at) *hits++ += position <= cutoff ? 1.0 : 0.0;
+    for (const int64_t cutoff : cutoffs.precision_at) *hits++ += hit.position <= cutoff ? 1.0 : 0.0;
     double* dcg = row(run_.out.ndcg_by_id, query, cutoffs.ndcg_at);
+    const double gain = run_.tables.gain(hit.grade);
     for (const int64_t cutoff : cutoffs.ndcg_at) {
-        if (position <= cutoff) *dcg += gain * run_.tables.discount(position);
+        if (hit.position <= cutoff) *dcg += gain * run_.tables.discount(hit.position);
         ++dcg;
     }
 }

@@ -44,6 +44,10 @@ class QueryGroup {
     struct Place {
         int64_t items, hits;  // seen so far, nearer ones included
     };
+    struct RankedHit {
+        int64_t position, number;  // in (distance, row) order, from 1
+        uint32_t grade;
+    };
 
     void count();
     std::vector<TiedBlock> blocks_of(int64_t query) const;
@@ -51,8 +55,11 @@ class QueryGroup {
     std::vector<TiedBlock> ideal_blocks(int64_t query) const;
     void add_radii(int64_t query, RadiusSums& sums);
     void place_items();
-    void take_ranked(int64_t query, int64_t position, double gain);
-    void take_precision(int64_t query, int64_t position, int64_t hits, double precision);
+    int64_t find_hits(int64_t query, const uint32_t* distances, const uint32_t* grades,
+                      int64_t begin, int64_t end, RankedHit* hits);
+    void take(int64_t query, const RankedHit* hits, int64_t count);
+    void take_ranked(int64_t query, const RankedHit& hit);
+    void take_precision(int64_t query, const RankedHit& hit, double precision);
     void write_by_id(int64_t query);
 
     int64_t* cells(int64_t query) { return cells_.data() + (query - first_) * buckets_ * grades_; }
