@@ -1,0 +1,50 @@
+"""The learning methods, one file a paper, under one registry."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from hashcore.methods.base import (
+    Batch,
+    EmbedAll,
+    InputSpec,
+    LossTerms,
+    Method,
+    Phase,
+    ProblemSpec,
+    Term,
+)
+from hashcore.methods.branches import BranchConfig
+from hashcore.methods.drhc import DRHC, DRHCConfig
+from hashcore.methods.dth import DTH, DTHConfig
+
+
+class Entry(NamedTuple):
+    """A row of the registry."""
+
+    config: type[Any]
+    method: type[Method]
+
+
+METHODS: dict[str, Entry] = {
+    "dth": Entry(DTHConfig, DTH),
+    "drhc": Entry(DRHCConfig, DRHC),
+}
+
+__all__ = [
+    "DRHC",
+    "DTH",
+    "METHODS",
+    "Batch",
+    "BranchConfig",
+    "DRHCConfig",
+    "DTHConfig",
+    "EmbedAll",
+    "Entry",
+    "InputSpec",
+    "LossTerms",
+    "Method",
+    "Phase",
+    "ProblemSpec",
+    "Term",
+]

@@ -1,0 +1,156 @@
+"""The network of one modality, chosen from the kind of its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hashcore.methods.base import InputSpec
+
+
+@dataclass(frozen=True)
+class BranchConfig:
+    """Widths of the branches; each kind of data reads its own fields."""
+
+    hidden: tuple[int, ...] = (1024, 512)
+    """Widths of the Linear-BN-ReLU layers over features; the last is also the width that the
+    pixel and token branches end in."""
+    dropout: float = 0.0
+    """Dropout after every hidden layer. More of it generalises better and memorises less."""
+    pixel_channels: tuple[int, ...] = (32, 64, 128)
+    """Channels of the convolutions over pixels; each halves the image."""
+    token_model: Literal["textcnn", "bow"] = "textcnn"
+    """Over tokens: convolutions over word windows, or the mean of word vectors."""
+    token_embedding: int = 64
+    """Width of a word vector."""
+    token_windows: tuple[int, ...] = (1, 2, 3)
+    """Window lengths, in words, of the text convolutions."""
+    token_filters: int = 128
+    """Filters per window length."""
+
+
+class Branch(nn.Module):
+    """Base of the branches: maps a batch to `[B, width]`."""
+
+    width: int
+
+
+def hidden_layers(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """Linear-BN-ReLU(-Dropout) from each width to the next."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class FeatureBranch(Branch):
+    """Linear-BN-ReLU layers over feature vectors, float32 `[B, D]`."""
+
+    def __init__(self, spec: InputSpec, config: BranchConfig) -> None:
+        super().__init__()
+        self.layers = hidden_layers((spec.shape[0], *config.hidden), config.dropout)
+        self.width = config.hidden[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, D]` -> `[B, width]`."""
+        out: Tensor = self.layers(x)
+        return out
+
+
+class PixelBranch(Branch):
+    """A small convolutional network over standardised pixels, float32 `[B, 3, H, W]`.
+
+    Mean and maximum over the positions together say how much of a thing there is and whether it
+    is there at all.
+    """
+
+    def __init__(self, spec: InputSpec, config: BranchConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in pairwise((spec.shape[0], *config.pixel_channels)):
+            layers += [
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+                nn.MaxPool2d(2, ceil_mode=True),
+            ]
+        self.convolutions = nn.Sequential(*layers)
+        self.width = config.hidden[-1]
+        self.top = hidden_layers((2 * config.pixel_channels[-1], self.width), config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, 3, H, W]` -> `[B, width]`."""
+        maps: Tensor = self.convolutions(x.contiguous(memory_format=torch.channels_last))
+        out: Tensor = self.top(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))
+        return out
+
+
+class TokenBranch(Branch):
+    """Word vectors under TextCNN or averaged, int64 `[B, L]`, 0 = padding.
+
+    Trailing padding never changes the result.
+    """
+
+    def __init__(self, spec: InputSpec, config: BranchConfig) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(spec.vocabulary, config.token_embedding, padding_idx=0)
+        self.windows = nn.ModuleList(
+            nn.Conv1d(config.token_embedding, config.token_filters, length)
+            for length in (config.token_windows if config.token_model == "textcnn" else ())
+        )
+        joined = len(self.windows) * config.token_filters or config.token_embedding
+        self.width = config.hidden[-1]
+        self.top = hidden_layers((joined, self.width), config.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`[B, L]` -> `[B, width]`."""
+        real = tokens != 0  # [B, L]
+        words: Tensor = self.embedding(tokens)  # [B, L, E]
+        if self.windows:
+            pooled = torch.cat([_pool(window, words, real) for window in self.windows], dim=1)
+        else:
+            counts = real.sum(dim=1, keepdim=True).clamp(min=1)
+            pooled = (words * real[..., None]).sum(dim=1) / counts
+        out: Tensor = self.top(pooled)
+        return out
+
+
+def _pool(window: nn.Module, words: Tensor, real: Tensor) -> Tensor:
+    """Maximum of one convolution over the windows that start at a word, `[B, filters]`."""
+    length = int(window.kernel_size[0])  # type: ignore[index]
+    hits = F.relu(window(F.pad(words.transpose(1, 2), (0, length - 1))))  # [B, filters, L]
+    return (hits * real[:, None]).amax(dim=2)
+
+
+def output_layers(width: int, bits: int, *, normalise: bool) -> nn.Sequential:
+    """Linear from `width` to `bits` outputs.
+
+    Args:
+        width: inputs.
+        bits: outputs, K.
+        normalise: bring every output to mean 0 and variance 1 over the batch. It keeps codes from
+            collapsing into one and every bit near half ones.
+    """
+    layers: list[nn.Module] = [nn.Linear(width, bits)]
+    if normalise:
+        layers.append(nn.BatchNorm1d(bits, affine=False))
+    return nn.Sequential(*layers)
+
+
+def build_branch(spec: InputSpec, config: BranchConfig) -> Branch:
+    """The branch for one modality's kind of data."""
+    if not config.hidden:
+        raise ValueError("hidden: expected at least one width; got ()")
+    kinds: dict[str, type[FeatureBranch] | type[PixelBranch] | type[TokenBranch]] = {
+        "features": FeatureBranch,
+        "pixels": PixelBranch,
+        "tokens": TokenBranch,
+    }
+    return kinds[spec.kind](spec, config)

@@ -1,0 +1,167 @@
+r"""Our reading of DRHC, "deep regularized hashing constraint".
+
+The source states [S]: a regularised function replaces the binary constraint; outputs are
+constrained to a numerical range; learning is end to end. The rest comes from published relatives
+[F: DADH, DSH, GreedyHash, DPN, HashNet] and from our choices [R], each a field of `DRHCConfig`.
+
+With u, v the image and text outputs, `[B, K]`, and d(a, b) = 1 - cos(a, b):
+
+    triplets    mean over active of w_apn [m + d_ap - d_an]_+, I->T and T->I,
+                w_apn the NDCG weight of the triplet                                 [F: DADH]
+    pairs       mean_{S=1} d + mean_{S=0} [m' - d]_+                                  [R]
+    range       R(u) + R(v), by name:
+                "dsh"           mean| |u| - 1 | + rho mean[ |u| - 1 ]_+              [F: DSH]
+                "cubic"         mean| |u| - 1 |^3                                    [F: GreedyHash]
+                "polarisation"  mean[ m'' - u t ]_+, t = sign(u + v)                 [F: DPN]
+                "tanh"          u <- tanh(beta u), beta growing by the epoch         [F: HashNet]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, ProblemSpec, Term
+from hashcore.methods.branches import BranchConfig, build_branch, output_layers
+from hashcore.methods.relevance import Triplets, ndcg_weights, shared_labels, triplets
+
+Relaxation = Literal["dsh", "cubic", "polarisation", "tanh"]
+
+
+@dataclass(frozen=True)
+class DRHCConfig:
+    """Choices of our reading of DRHC; every field is [R] where the source leaves it open."""
+
+    branch: BranchConfig = field(default_factory=BranchConfig)
+    """Networks of the two modalities."""
+    common: int = 1024
+    """Width of the linear common subspace before the K outputs."""
+    normalise: bool = True
+    """Standardise every output over the batch, so that codes cannot collapse into one."""
+    margin: float = 0.2
+    """Triplet margin m, in cosine distance."""
+    pair: float = 0.1
+    """Weight of the pair term."""
+    pair_margin: float = 0.5
+    """Distance m' beyond which dissimilar pairs are left alone."""
+    relaxation: Relaxation = "dsh"
+    """What stands for the binary constraint."""
+    regularisation: float = 0.1
+    """Weight of the range term R."""
+    range_weight: float = 1.0
+    """rho of "dsh": extra cost of leaving -1..1."""
+    polar_margin: float = 1.0
+    """m'' of "polarisation"."""
+    tanh_growth: float = 10.0
+    """Last beta of "tanh"; it grows geometrically from 1."""
+
+
+def ranking_loss(distance: Tensor, t: Triplets, weight: Tensor, margin: float) -> Tensor:
+    """Weighted triplet hinge, averaged over the active triplets.
+
+    Args:
+        distance: `[B, B]`, anchors in rows.
+        t: valid triplets.
+        weight: w_apn, `[P, B]`, 0 where there is no triplet.
+        margin: m.
+    """
+    own = distance.index_select(0, t.anchor)  # [P, B]
+    hinge = F.relu(margin + own.gather(1, t.positive[:, None]) - own)  # [P, B]
+    active = ((hinge > 0) & t.negative).sum().clamp(min=1)
+    return (hinge * weight).sum() / active
+
+
+def pair_loss(distance: Tensor, similar: Tensor, margin: float) -> Tensor:
+    """mean_{S=1} d + mean_{S=0} [m' - d]_+ for distances and S, both `[B, B]`."""
+    near = (distance * similar).sum() / similar.sum().clamp(min=1)
+    far = (F.relu(margin - distance) * ~similar).sum() / (~similar).sum().clamp(min=1)
+    return near + far
+
+
+def range_dsh(u: Tensor, rho: float) -> Tensor:
+    """mean| |u| - 1 | + rho mean[ |u| - 1 ]_+ for outputs u, `[B, K]`."""
+    excess = u.abs() - 1
+    return excess.abs().mean() + rho * F.relu(excess).mean()
+
+
+def range_cubic(u: Tensor) -> Tensor:
+    """mean| |u| - 1 |^3 for outputs u, `[B, K]`."""
+    return (u.abs() - 1).abs().pow(3).mean()
+
+
+def range_polarisation(u: Tensor, target: Tensor, margin: float) -> Tensor:
+    """mean[ m'' - u t ]_+ for outputs u and targets t in -1, +1, both `[B, K]`."""
+    return F.relu(margin - u * target).mean()
+
+
+class DRHC(Method):
+    """Two branches, a linear common subspace, K linear outputs; ranking and range terms."""
+
+    config: DRHCConfig
+
+    def __init__(self, config: DRHCConfig, spec: ProblemSpec) -> None:
+        super().__init__(config, spec)
+        self.image_branch = build_branch(spec.image, config.branch)
+        self.text_branch = build_branch(spec.text, config.branch)
+        self.image_head = _head(self.image_branch.width, config, spec.bits)
+        self.text_head = _head(self.text_branch.width, config, spec.bits)
+        self.beta = 1.0
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """u, `[B, K]`."""
+        return self._bound(self.image_head(self.image_branch(image)).float())
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """v, `[B, K]`."""
+        return self._bound(self.text_head(self.text_branch(text)).float())
+
+    def begin_epoch(self, epoch: int, epochs: int, embed_all: EmbedAll) -> None:
+        """Sharpen "tanh"."""
+        self.beta = self.config.tanh_growth ** (epoch / max(epochs - 1, 1))
+
+    def losses(self, batch: Batch, phase: str) -> LossTerms:
+        """Graded ranking, pairs, and the range term of the chosen relaxation."""
+        image, text = self.encode_image(batch.image), self.encode_text(batch.text)  # [B, K]
+        with torch.autocast(image.device.type, enabled=False):
+            return self._terms(image, text, batch)
+
+    def _terms(self, image: Tensor, text: Tensor, batch: Batch) -> LossTerms:
+        config = self.config
+        relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
+        t = triplets(relevance, graded=True)
+        weight = ndcg_weights(relevance, t)  # [P, B]
+        distance = 1 - F.normalize(image) @ F.normalize(text).T  # [B, B]
+        rank = ranking_loss(distance, t, weight, config.margin)
+        rank = rank + ranking_loss(distance.T, t, weight, config.margin)
+        terms = {
+            "rank": Term(1.0, rank),
+            "pair": Term(config.pair, pair_loss(distance, relevance > 0, config.pair_margin)),
+        }
+        if config.relaxation != "tanh":
+            terms["range"] = Term(config.regularisation, self._range(image, text))
+        return LossTerms(terms)
+
+    def _range(self, image: Tensor, text: Tensor) -> Tensor:
+        config = self.config
+        if config.relaxation == "dsh":
+            return range_dsh(image, config.range_weight) + range_dsh(text, config.range_weight)
+        if config.relaxation == "cubic":
+            return range_cubic(image) + range_cubic(text)
+        target = torch.where(image.detach() + text.detach() > 0, 1.0, -1.0)
+        return range_polarisation(image, target, config.polar_margin) + range_polarisation(
+            text, target, config.polar_margin
+        )
+
+    def _bound(self, output: Tensor) -> Tensor:
+        return torch.tanh(self.beta * output) if self.config.relaxation == "tanh" else output
+
+
+def _head(width: int, config: DRHCConfig, bits: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(width, config.common),
+        *output_layers(config.common, bits, normalise=config.normalise),
+    )

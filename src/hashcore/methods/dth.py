@@ -1,0 +1,136 @@
+r"""Our reading of DTH, "deep triplet-based hashing" for cross-modal retrieval.
+
+The source states [S]: triplet labels supervise; a regularity term acts against the discontinuity
+of codes; the code carries maximal information. No equation or code of it is public, so the form
+comes from published relatives [F: DTSH, TDH, DCMH] and from our choices [R], each a field of
+`DTHConfig`.
+
+With F, G the image and text outputs, `[B, K]`, and theta_qp = F_q . G_p / 2:
+
+    triplets    -mean[ Delta - ln(1 + e^Delta) ],  Delta = theta_qp - theta_qn - alpha
+                inter: I->T and T->I; intra: I->I and T->T                           [F: DTSH, TDH]
+    regularity  (|C - F|^2 + |C - G|^2) / BK,  C = sign(F + G) of every training row,
+                refreshed at the start of each epoch                                 [F: DCMH]
+    balance     (|F^T 1|^2 + |G^T 1|^2) / BK: every bit is 1 for half of the rows    [F: DCMH]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, ProblemSpec, Term
+from hashcore.methods.branches import BranchConfig, build_branch, output_layers
+from hashcore.methods.relevance import Triplets, shared_labels, triplets
+
+
+@dataclass(frozen=True)
+class DTHConfig:
+    """Choices of our reading of DTH; every field is [R] where the source leaves it open."""
+
+    branch: BranchConfig = field(default_factory=BranchConfig)
+    """Networks of the two modalities."""
+    margin: float = 0.5
+    """Triplet margin alpha as a fraction of the bits."""
+    graded: bool = True
+    """Negatives share fewer labels than the positive; off: they share none."""
+    intra: float = 1.0
+    """Weight of the triplets inside one modality."""
+    regularity: float = 1.0
+    """Weight gamma of the distance to the codes."""
+    balance: float = 1.0
+    """Weight eta of the bit balance."""
+    normalise: bool = True
+    """Standardise every output over the batch, so that codes cannot collapse into one."""
+    head: Literal["linear", "tanh"] = "linear"
+    """Last layer: plain, or bounded to -1..1."""
+
+
+def triplet_likelihood(theta: Tensor, t: Triplets, alpha: float) -> Tensor:
+    """Negative mean log-likelihood of the triplet labels, -mean[Delta - ln(1 + e^Delta)].
+
+    Args:
+        theta: half inner products, `[B, B]`, anchors in rows.
+        t: valid triplets.
+        alpha: margin, in units of theta.
+
+    Returns:
+        Scalar; 0 when there is no triplet.
+    """
+    own = theta.index_select(0, t.anchor)  # [P, B]
+    delta = own.gather(1, t.positive[:, None]) - own - alpha  # [P, B]
+    return (F.softplus(-delta) * t.negative).sum() / t.negative.sum().clamp(min=1)
+
+
+def regularity(output: Tensor, codes: Tensor) -> Tensor:
+    """|C - F|^2 / BK for outputs F and codes C, both `[B, K]`."""
+    return (codes - output).square().mean()
+
+
+def bit_balance(output: Tensor) -> Tensor:
+    """|F^T 1|^2 / BK for outputs F, `[B, K]`."""
+    return output.sum(dim=0).square().sum() / output.numel()
+
+
+class DTH(Method):
+    """Two branches, a linear layer of K outputs each, triplet likelihood."""
+
+    config: DTHConfig
+
+    def __init__(self, config: DTHConfig, spec: ProblemSpec) -> None:
+        super().__init__(config, spec)
+        self.image_branch = build_branch(spec.image, config.branch)
+        self.text_branch = build_branch(spec.text, config.branch)
+        self.image_head = output_layers(
+            self.image_branch.width, spec.bits, normalise=config.normalise
+        )
+        self.text_head = output_layers(
+            self.text_branch.width, spec.bits, normalise=config.normalise
+        )
+        self.codes = torch.empty(0, spec.bits)
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """F, `[B, K]`."""
+        return self._bound(self.image_head(self.image_branch(image)).float())
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """G, `[B, K]`."""
+        return self._bound(self.text_head(self.text_branch(text)).float())
+
+    def begin_epoch(self, epoch: int, epochs: int, embed_all: EmbedAll) -> None:
+        """Refresh C = sign(F + G) over all training rows."""
+        image, text = embed_all()  # [N, K]
+        self.codes = torch.where(image + text > 0, 1.0, -1.0)
+
+    def losses(self, batch: Batch, phase: str) -> LossTerms:
+        """Triplet likelihood inside and across the modalities, regularity, balance."""
+        image, text = self.encode_image(batch.image), self.encode_text(batch.text)  # [B, K]
+        with torch.autocast(image.device.type, enabled=False):
+            return self._terms(image, text, batch)
+
+    def _terms(self, image: Tensor, text: Tensor, batch: Batch) -> LossTerms:
+        config, alpha = self.config, self.config.margin * self.spec.bits
+        relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
+        across = triplets(relevance, graded=config.graded)
+        inside = triplets(relevance, graded=config.graded, exclude_self=True)
+        theta = image @ text.T / 2  # [B, B]
+        inter = triplet_likelihood(theta, across, alpha) + triplet_likelihood(
+            theta.T, across, alpha
+        )
+        terms = {"inter": Term(1.0, inter)}
+        if config.intra:
+            own = [triplet_likelihood(u @ u.T / 2, inside, alpha) for u in (image, text)]
+            terms["intra"] = Term(config.intra, own[0] + own[1])
+        codes = self.codes[batch.rows]  # [B, K]
+        terms["regular"] = Term(
+            config.regularity, regularity(image, codes) + regularity(text, codes)
+        )
+        terms["balance"] = Term(config.balance, bit_balance(image) + bit_balance(text))
+        return LossTerms(terms)
+
+    def _bound(self, output: Tensor) -> Tensor:
+        return torch.tanh(output) if self.config.head == "tanh" else output

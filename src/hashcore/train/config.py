@@ -1,0 +1,76 @@
+"""How a training runs, whatever the method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Selection = Literal["refit", "best", "last"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a training runs, whatever the method."""
+
+    epochs: int = 30
+    """Passes over the training rows; with `selection`, the most that may be chosen."""
+    batch_size: int = 128
+    """Rows per step."""
+    lr: float = 1e-3
+    """Peak learning rate of AdamW."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Course of the learning rate after the warm-up."""
+    warmup: float = 0.05
+    """Fraction of all steps over which the learning rate rises from zero."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay of the matrices; biases and norms have none."""
+    clip: float = 0.0
+    """Largest gradient norm; 0 clips nothing."""
+    seed: int = 0
+    """Seed of the weights, the order of rows, dropout and the validation rows."""
+    validation: float = 0.1
+    """Fraction of the training rows held out to validate on; never taken from the query set."""
+    selection: Selection = "refit"
+    """What validation decides. "refit": the number of epochs, then training again on all training
+    rows for that many. "best": the weights of the best epoch. "last": nothing, it is only shown."""
+    selection_protocol: Literal["encoded", "unseen"] = "encoded"
+    """Validation queries search the fitted rows ("encoded") or the validation rows ("unseen")."""
+    validate_every: int = 1
+    """Epochs between validations."""
+    patience: int = 0
+    """Stop choosing after this many validations without a better one; 0 never stops early."""
+    device: str = "auto"
+    """"cpu", "cuda", "cuda:1", ...; "auto" takes a GPU when there is one."""
+    amp: bool = False
+    """Run the networks in bfloat16 (autocast); losses stay in float32."""
+    checkpoint_dir: Path | None = None
+    """Directory that holds the state after every epoch; None keeps no checkpoint."""
+    resume: bool = False
+    """Go on from the checkpoint in `checkpoint_dir`, where there is one."""
+    progress: bool = True
+    """Show progress on stderr."""
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", ">= 1", self.epochs)
+        _require(self.batch_size >= 2, "batch_size", ">= 2", self.batch_size)
+        _require(self.lr > 0, "lr", "> 0", self.lr)
+        _require(0 <= self.warmup < 1, "warmup", "in [0, 1)", self.warmup)
+        _require(self.weight_decay >= 0, "weight_decay", ">= 0", self.weight_decay)
+        _require(self.clip >= 0, "clip", ">= 0", self.clip)
+        _require(self.seed >= 0, "seed", ">= 0", self.seed)
+        _require(0 <= self.validation <= 0.5, "validation", "in [0, 0.5]", self.validation)
+        _require(self.validate_every >= 1, "validate_every", ">= 1", self.validate_every)
+        _require(self.patience >= 0, "patience", ">= 0", self.patience)
+        if self.validation == 0 and self.selection != "last":
+            raise ValueError(
+                f'selection "{self.selection}" needs validation rows; got validation 0. '
+                'Use selection "last" to train on all rows for a fixed number of epochs.'
+            )
+        if self.resume and self.checkpoint_dir is None:
+            raise ValueError("resume needs checkpoint_dir")
+
+
+def _require(holds: bool, name: str, expected: str, got: object) -> None:
+    if not holds:
+        raise ValueError(f"{name}: expected {expected}; got {got}")

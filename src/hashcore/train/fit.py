@@ -1,0 +1,334 @@
+"""`fit`: from a data set to a hasher."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hashcore import FormatError, metrics
+from hashcore.methods import METHODS, ProblemSpec
+from hashcore.train import checkpoint
+from hashcore.train.config import TrainConfig
+from hashcore.train.evaluate import encode_pair
+from hashcore.train.hasher import Hasher
+from hashcore.train.loop import Loop, TrainingRows
+from hashcore.train.preprocess import Preparation
+from hashcore.train.progress import Progress
+
+if TYPE_CHECKING:
+    from hashcore.data import CrossModalDataset
+
+FREE_TO_DIFFER = {"checkpoint_dir", "resume", "progress", "device"}
+"""Fields of `TrainConfig` that a resumed run may change."""
+
+
+@dataclass
+class Course:
+    """How far a training has come: what resuming needs beside weights and optimisers.
+
+    Attributes:
+        stage: "choose" fits without the validation rows; "final" fits what is returned.
+        epoch: epochs done in this stage.
+        epochs: epochs that this stage runs.
+        scores: validation scores so far, by epoch.
+        chosen: the best epoch so far, from 1; 0 before any validation.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
+    chosen: int = 0
+
+    def add(self, scores: dict[str, float]) -> bool:
+        """Note the scores of this epoch; whether they are the best so far."""
+        self.scores[self.epoch] = scores
+        best = self.chosen == 0 or _mean(scores) > _mean(self.scores[self.chosen])
+        if best:
+            self.chosen = self.epoch
+        return best
+
+    def stale(self) -> int:
+        """Validations since the best one."""
+        return sum(epoch > self.chosen for epoch in self.scores)
+
+
+def fit(
+    dataset: CrossModalDataset,
+    method: str = "dth",
+    bits: int = 64,
+    config: Any = None,
+    train: TrainConfig | None = None,
+) -> Hasher:
+    """Train a hasher on the training rows of `dataset`.
+
+    Args:
+        dataset: images, texts, labels and a split; query rows are never read.
+        method: a name in `hashcore.methods.METHODS`.
+        bits: width of the codes, K.
+        config: the method's configuration; None takes its defaults.
+        train: how the training runs; None takes the defaults.
+
+    Returns:
+        The trained hasher, on the device that it was trained on.
+
+    Raises:
+        ValueError: unknown method, too few rows, or a checkpoint of another run.
+        TypeError: a configuration of another method.
+        FormatError: the checkpoint to resume from is damaged.
+        KeyboardInterrupt: interrupted; the last whole epoch is in `checkpoint_dir`.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {sorted(METHODS)}; got {method!r}")
+    if bits < 1:
+        raise ValueError(f"bits: expected >= 1; got {bits}")
+    entry = METHODS[method]
+    config = entry.config() if config is None else config
+    if not isinstance(config, entry.config):
+        expected = entry.config.__name__
+        raise TypeError(f"config: expected {expected}; got {type(config).__name__}")
+    run = _Run(dataset, method, bits, config, train or TrainConfig())
+    with _own_randomness(run.device):
+        return run.run()
+
+
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(
+        self, dataset: CrossModalDataset, method: str, bits: int, config: Any, train: TrainConfig
+    ) -> None:
+        self.dataset, self.method, self.bits = dataset, method, bits
+        self.config, self.train = config, train
+        self.device = _device(train.device)
+        self.fitted, self.held_out = carve(dataset.split.train, train.validation, train.seed)
+        if len(self.fitted) < 2:
+            raise ValueError(f"expected at least 2 training rows to fit; got {len(self.fitted)}")
+        self.identity = self._identity()
+        self.best: dict[str, Tensor] = {}
+
+    def run(self) -> Hasher:
+        """All stages, from the start or from the checkpoint."""
+        hasher, course, saved = self._start()
+        while True:
+            hasher, course = self._stage(hasher, course, saved)
+            saved = {}
+            if course.stage == "final" or self.train.selection != "refit":
+                break
+            chosen = Course("final", 0, course.chosen, course.scores, course.chosen)
+            hasher, course = self._new(chosen), chosen
+        if self.train.selection == "best":
+            hasher.network.load_state_dict(self.best)
+        hasher.network.eval()
+        return hasher
+
+    def _start(self) -> tuple[Hasher, Course, dict[str, Tensor]]:
+        directory = self.train.checkpoint_dir
+        if directory is not None and checkpoint.exists(directory):
+            if not self.train.resume:
+                raise ValueError(
+                    f"{directory}: holds a checkpoint already; "
+                    "set resume to go on from it, or give another directory"
+                )
+            return self._resume()
+        course = Course("choose" if len(self.held_out) else "final", 0, self.train.epochs)
+        return self._new(course), course, {}
+
+    def _resume(self) -> tuple[Hasher, Course, dict[str, Tensor]]:
+        directory = self.train.checkpoint_dir
+        assert directory is not None
+        meta, tensors = checkpoint.read(directory)
+        if meta.get("kind") != "training":
+            raise FormatError(f"{directory}: not a training's checkpoint")
+        if difference := _difference(meta["identity"], self.identity):
+            raise ValueError(f"{directory}: the checkpoint is of another run: {difference}")
+        state = dict(meta["course"])
+        state["scores"] = {int(epoch): scores for epoch, scores in state["scores"].items()}
+        self.best = checkpoint.under("best", tensors)
+        hasher = Hasher.restore(meta, tensors, directory).to(self.device)
+        return hasher, Course(**state), tensors
+
+    def _new(self, course: Course) -> Hasher:
+        """An untrained hasher with the statistics of the rows of this stage."""
+        torch.manual_seed(self.train.seed)
+        data, rows = self.dataset, self._fitted(course)
+        words = 0 if data.vocabulary is None else len(data.vocabulary)
+        image = Preparation.fit(data.image[rows], data.image_transform)
+        text = Preparation.fit(data.text[rows], data.text_transform, vocabulary=words)
+        spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
+        network = METHODS[self.method].method(self.config, spec).to(self.device)
+        info = {
+            "dataset": data.name,
+            "split_hash": data.split.hash,
+            "rows": len(rows),
+            "train": _plain(self.train),
+        }
+        return Hasher(self.method, network, image, text, vocabulary=data.vocabulary, info=info)
+
+    def _stage(
+        self, hasher: Hasher, course: Course, saved: dict[str, Tensor]
+    ) -> tuple[Hasher, Course]:
+        rows = self._rows(self._fitted(course))
+        loop = Loop(hasher, rows, self.train)
+        if saved:
+            loop.load_state(saved)
+        title = f"{self.method} {self.bits} bits" + (
+            ", choosing the epochs" if self._refits(course) else ""
+        )
+        steps = loop.steps_per_epoch
+        with Progress(
+            title, course.epochs * steps, course.epoch * steps, shown=self.train.progress
+        ) as progress:
+            while course.epoch < course.epochs and not self._stop_early(course):
+                with self._interruptible(course):
+                    means = loop.epoch(course.epoch, progress.step)
+                    course.epoch += 1
+                    scores = self._validate(hasher, rows, course)
+                    self._set_thresholds(hasher, rows)
+                progress.epoch(course.epoch, course.epochs, means, scores)
+                self._checkpoint(hasher, course, loop)
+        return hasher, course
+
+    def _validate(self, hasher: Hasher, rows: TrainingRows, course: Course) -> dict[str, float]:
+        due = course.epoch % self.train.validate_every == 0 or course.epoch == course.epochs
+        if not len(self.held_out) or not due or (course.stage == "final" and course.chosen):
+            return {}
+        held = self._rows(self.held_out)
+        database = rows if self.train.selection_protocol == "encoded" else held
+        q_image, q_text = encode_pair(hasher, held.image, held.text)
+        db_image, db_text = encode_pair(hasher, database.image, database.text)
+        labels = held.labels, database.labels
+        scores = {
+            "I->T": metrics.evaluate(q_image, db_text, *labels, bits=hasher.bits).map_tie_aware,
+            "T->I": metrics.evaluate(q_text, db_image, *labels, bits=hasher.bits).map_tie_aware,
+        }
+        if course.add(scores) and self.train.selection == "best":
+            self.best = {k: v.detach().clone() for k, v in hasher.network.state_dict().items()}
+        return scores
+
+    def _set_thresholds(self, hasher: Hasher, rows: TrainingRows) -> None:
+        if hasher.network.binarisation == "mean":
+            image, text = hasher.embed("image", rows.image), hasher.embed("text", rows.text)
+            hasher.set_thresholds(image.mean(dim=0), text.mean(dim=0))
+
+    def _checkpoint(self, hasher: Hasher, course: Course, loop: Loop) -> None:
+        hasher.info |= {"epochs": course.epoch, "chosen": course.chosen, "scores": course.scores}
+        if self.train.checkpoint_dir is None:
+            return
+        meta = {
+            "kind": "training",
+            **hasher.meta(),
+            "identity": self.identity,
+            "course": dataclasses.asdict(course),
+        }
+        tensors = hasher.tensors() | loop.state() | checkpoint.with_prefix("best", self.best)
+        checkpoint.write(self.train.checkpoint_dir, meta, tensors)
+
+    @contextmanager
+    def _interruptible(self, course: Course) -> Iterator[None]:
+        done = course.epoch
+        try:
+            yield
+        except KeyboardInterrupt:
+            where = self.train.checkpoint_dir
+            kept = (
+                "nothing is kept (no checkpoint_dir)"
+                if where is None
+                else f"{done} whole epochs are kept in {where}; resume goes on from there"
+                if done or course.stage == "final"
+                else "no epoch was complete yet"
+            )
+            print(f"\ninterrupted in epoch {done + 1} of {course.epochs}: {kept}", file=sys.stderr)
+            raise
+
+    def _stop_early(self, course: Course) -> bool:
+        choosing = course.stage == "choose" and self.train.selection != "last"
+        return choosing and 0 < self.train.patience <= course.stale()
+
+    def _refits(self, course: Course) -> bool:
+        return course.stage == "choose" and self.train.selection == "refit"
+
+    def _fitted(self, course: Course) -> NDArray[np.int64]:
+        return self.fitted if course.stage == "choose" else self.dataset.split.train
+
+    def _rows(self, rows: NDArray[np.int64]) -> TrainingRows:
+        data = self.dataset
+        return TrainingRows(data.image[rows], data.text[rows], data.labels[rows])
+
+    def _identity(self) -> dict[str, Any]:
+        data, digest = self.dataset, hashlib.sha256()
+        for array in (data.image, data.text, data.labels):
+            digest.update(np.ascontiguousarray(array[data.split.train]).data)
+        train = {k: v for k, v in _plain(self.train).items() if k not in FREE_TO_DIFFER}
+        return {
+            "method": self.method,
+            "bits": self.bits,
+            "config": _plain(self.config),
+            "train": train,
+            "dataset": {"name": data.name, "split": data.split.hash, "rows": digest.hexdigest()},
+        }
+
+
+def carve(
+    train: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split training rows into fitted and validation rows, by `seed`; both ascending."""
+    order = np.random.default_rng(seed).permutation(len(train))
+    held = round(fraction * len(train))
+    return np.sort(train[order[held:]]), np.sort(train[order[:held]])
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random state as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: {name} asked for; torch {torch.__version__} sees no GPU")
+    return device
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """The JSON form of a frozen dataclass."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        if isinstance(value, tuple | list):
+            return [plain(v) for v in value]
+        return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+    out: dict[str, Any] = plain(dataclasses.asdict(config))
+    return out
+
+
+def _difference(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
+    """The entries that differ, as `name: checkpoint X, now Y`."""
+    parts: list[str] = []
+    for key in sorted(saved.keys() | now.keys()):
+        a, b, name = saved.get(key), now.get(key), f"{prefix}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            parts += [inner] if (inner := _difference(a, b, f"{name}.")) else []
+        elif a != b:
+            parts.append(f"{name}: checkpoint {a}, now {b}")
+    return "; ".join(parts)
+
+
+def _mean(scores: dict[str, float]) -> float:
+    return sum(scores.values()) / len(scores)

@@ -1,0 +1,267 @@
+"""The trained thing that users keep."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+import hashcore
+from hashcore import FormatError, pack
+from hashcore.data import Vocabulary
+from hashcore.methods import METHODS, InputSpec, Method, ProblemSpec
+from hashcore.train import checkpoint
+from hashcore.train.preprocess import Preparation
+
+Modality = Literal["image", "text"]
+
+
+class Hasher:
+    """Encodes images and texts into codes of one Hamming space.
+
+    Made by `fit` or `Hasher.load`. Bit k of a code is 1 where output k is above zero (or above its
+    training mean, for methods that say so).
+
+    Attributes:
+        method: name of the method.
+        bits: width of the codes.
+        config: the method's configuration.
+        vocabulary: turns captions into token ids; None where the texts are features.
+        info: where it comes from: data set, split hash, versions, epochs, validation scores.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        network: Method,
+        image: Preparation,
+        text: Preparation,
+        *,
+        vocabulary: Vocabulary | None = None,
+        info: dict[str, Any] | None = None,
+    ) -> None:
+        self.method = method
+        self.network = network
+        self.vocabulary = vocabulary
+        self.info: dict[str, Any] = info or {}
+        self._prepare: dict[Modality, Preparation] = {"image": image, "text": text}
+        self._threshold: dict[Modality, Tensor] = {
+            "image": torch.zeros(network.code_bits),
+            "text": torch.zeros(network.code_bits),
+        }
+
+    @property
+    def bits(self) -> int:
+        """Width of the codes."""
+        return self.network.code_bits
+
+    @property
+    def config(self) -> Any:
+        """The method's configuration, a frozen dataclass."""
+        return self.network.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: str | torch.device) -> Hasher:
+        """Move the networks; returns self."""
+        self.network.to(device)
+        return self
+
+    def encode_image(
+        self, x: Any, *, batch_size: int = 1024, progress: bool = False
+    ) -> NDArray[np.uint8]:
+        """Codes of images.
+
+        Args:
+            x: float32 `[n, D]` features or uint8 `[n, 3, H, W]` pixels, as in training.
+            batch_size: rows encoded at a time.
+            progress: show a progress bar on stderr.
+
+        Returns:
+            Packed codes, uint8 `[n, ceil(K / 8)]`.
+
+        Raises:
+            TypeError: another dtype.
+            ValueError: another width, or values that are not finite.
+        """
+        return self._encode("image", x, batch_size, progress)
+
+    def encode_text(
+        self, x: Any, *, batch_size: int = 1024, progress: bool = False
+    ) -> NDArray[np.uint8]:
+        """Codes of texts.
+
+        Args:
+            x: float32 `[n, D]` features, int64 `[n, L]` token ids, or, with a vocabulary, a list
+                of n captions.
+            batch_size: rows encoded at a time.
+            progress: show a progress bar on stderr.
+
+        Returns:
+            Packed codes, uint8 `[n, ceil(K / 8)]`.
+
+        Raises:
+            TypeError: another dtype, or captions where there is no vocabulary.
+            ValueError: another width, an unknown token id, or values that are not finite.
+        """
+        return self._encode("text", x, batch_size, progress)
+
+    def encode_image_real(
+        self, x: Any, *, batch_size: int = 1024, progress: bool = False
+    ) -> NDArray[np.float32]:
+        """Real-valued embeddings of images, float32 `[n, K]`; arguments as `encode_image`."""
+        return self.embed("image", x, batch_size, progress).cpu().numpy()
+
+    def encode_text_real(
+        self, x: Any, *, batch_size: int = 1024, progress: bool = False
+    ) -> NDArray[np.float32]:
+        """Real-valued embeddings of texts, float32 `[n, K]`; arguments as `encode_text`."""
+        return self.embed("text", x, batch_size, progress).cpu().numpy()
+
+    def embed(
+        self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
+    ) -> Tensor:
+        """Real-valued embeddings `[n, K]` on the networks' device, in evaluation mode."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected >= 1; got {batch_size}")
+        rows = self._rows(modality, x)
+        encode = self.network.encode_image if modality == "image" else self.network.encode_text
+        training = self.network.training
+        self.network.eval()
+        parts = [torch.empty(0, self.bits, device=self.device)]
+        try:
+            starts = range(0, len(rows), batch_size)
+            with torch.no_grad():
+                for start in tqdm(starts, f"encode {modality}", disable=not progress):
+                    part = self.prepare(modality, rows[start : start + batch_size])
+                    parts.append(encode(part))
+        finally:
+            self.network.train(training)
+        return torch.cat(parts)
+
+    def prepare(self, modality: Modality, rows: NDArray[Any]) -> Tensor:
+        """Checked rows, transformed and standardised, on the networks' device."""
+        return self._prepare[modality](rows).to(self.device)
+
+    def set_thresholds(self, image: Tensor, text: Tensor) -> None:
+        """Put the bit thresholds at `[K]` values for methods that do not cut at zero."""
+        self._threshold = {"image": image.cpu(), "text": text.cpu()}
+
+    def save(self, path: str | Path) -> None:
+        """Write to directory `path`, atomically; a hasher that is there is replaced."""
+        checkpoint.write(Path(path), {"kind": "hasher", **self.meta()}, self.tensors())
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Hasher:
+        """Read a hasher that `save` wrote, or the latest state of a training's checkpoint.
+
+        Raises:
+            FileNotFoundError: there is nothing at `path`.
+            FormatError: it is foreign, truncated, altered or of a newer version.
+        """
+        meta, tensors = checkpoint.read(Path(path))
+        return cls.restore(meta, tensors, Path(path)).to(device)
+
+    @classmethod
+    def restore(cls, meta: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> Hasher:
+        """Rebuild a hasher from the two halves of a checkpoint."""
+        try:
+            entry = METHODS[meta["method"]]
+            specs = {m: _spec_from_json(meta["inputs"][m]) for m in ("image", "text")}
+            spec = ProblemSpec(specs["image"], specs["text"], meta["classes"], meta["bits"])
+            network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
+            network.load_state_dict(checkpoint.under("model", tensors))
+            prepare = [
+                Preparation(
+                    specs[m],
+                    meta["inputs"][m]["transform"],
+                    tensors[f"input.{m}.mean"],
+                    tensors[f"input.{m}.scale"],
+                )
+                for m in ("image", "text")
+            ]
+            hasher = cls(meta["method"], network, *prepare, info=meta["info"])
+            hasher.set_thresholds(tensors["threshold.image"], tensors["threshold.text"])
+            if meta["vocabulary"] is not None:
+                hasher.vocabulary = Vocabulary.from_json(meta["vocabulary"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise FormatError(f"{path}: not a complete hasher: {error}") from error
+        network.eval()
+        return hasher
+
+    def meta(self) -> dict[str, Any]:
+        """The JSON half of a checkpoint."""
+        inputs = {
+            name: {**dataclasses.asdict(p.spec), "transform": p.transform}
+            for name, p in self._prepare.items()
+        }
+        return {
+            "method": self.method,
+            "bits": self.network.spec.bits,
+            "classes": self.network.spec.classes,
+            "config": dataclasses.asdict(self.config),
+            "inputs": inputs,
+            "vocabulary": None if self.vocabulary is None else self.vocabulary.to_json(),
+            "versions": {
+                "hashcore": hashcore.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "info": self.info,
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensor half of a checkpoint."""
+        out = checkpoint.with_prefix("model", self.network.state_dict())
+        for name, prepare in self._prepare.items():
+            out[f"input.{name}.mean"] = prepare.mean
+            out[f"input.{name}.scale"] = prepare.scale
+            out[f"threshold.{name}"] = self._threshold[name]
+        return out
+
+    def __repr__(self) -> str:
+        image, text = (self._prepare[m].spec for m in ("image", "text"))
+        return (
+            f"Hasher(method={self.method!r}, bits={self.bits}, "
+            f"image={image.kind} {list(image.shape)}, text={text.kind} {list(text.shape)})"
+        )
+
+    def _rows(self, modality: Modality, x: Any) -> NDArray[Any]:
+        if modality == "text" and _is_captions(x):
+            if self.vocabulary is None:
+                raise TypeError(
+                    f"text: expected {self._prepare['text'].expected}; got captions, "
+                    "and this hasher has no vocabulary"
+                )
+            x = self.vocabulary.encode(list(x))
+        return self._prepare[modality].check(x, modality)
+
+    def _encode(
+        self, modality: Modality, x: Any, batch_size: int, progress: bool
+    ) -> NDArray[np.uint8]:
+        real = self.embed(modality, x, batch_size, progress).cpu()
+        return pack((real - self._threshold[modality]).numpy())
+
+
+def _is_captions(x: Any) -> bool:
+    return (
+        isinstance(x, Sequence)
+        and not isinstance(x, str)
+        and all(isinstance(caption, str) for caption in x)
+    )
+
+
+def _spec_from_json(data: dict[str, Any]) -> InputSpec:
+    return InputSpec(data["kind"], tuple(data["shape"]), data["vocabulary"])
