@@ -1,0 +1,80 @@
+"""Array files: read where they lie, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def open_array(path: Path) -> NDArray[Any]:
+    """A `.npy` file as a read-only memory map.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a whole .npy file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    if path.suffix == ".npz":
+        raise ValueError(f"{path}: expected a .npy file with one array; got an .npz archive")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        return _empty(path, error)
+    return array
+
+
+def _empty(path: Path, error: Exception) -> NDArray[Any]:
+    """An array without rows, which cannot be mapped; ValueError for anything else."""
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        array = np.empty(1)
+    if array.size:
+        raise ValueError(f"{path}: not a whole .npy file ({' '.join(str(error).split())})")
+    return array
+
+
+def open_codes(path: Path) -> NDArray[np.uint8]:
+    """Packed codes of a `.npy` file, uint8 [n, B], mapped; ValueError for another array."""
+    array = open_array(path)
+    if array.dtype != np.uint8 or array.ndim != 2:
+        raise ValueError(
+            f"{path}: expected packed codes, uint8 [n, bytes]; "
+            f"got {array.dtype} {list(array.shape)}. hashcore encode or hashcore.pack makes codes"
+        )
+    return array
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_codes(path: Path, chunks: Iterable[NDArray[np.uint8]], rows: int, width: int) -> None:
+    """Write chunks of codes as one `.npy` file, uint8 [rows, width], one chunk in memory."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (rows, width)}
+    with replacing(path) as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        written = 0
+        for chunk in chunks:
+            stream.write(np.ascontiguousarray(chunk).tobytes())
+            written += len(chunk)
+        if written != rows:
+            raise ValueError(f"{path}: {written} codes came for {rows} rows")

@@ -1,0 +1,71 @@
+"""`hashcore info`: what is installed and what this machine can do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hashcore.cli._parse import as_json, parse
+
+_DESCRIPTION = """Show the version, the CPU levels, the build and the optional packages.
+
+Example:  hashcore info --json"""
+_OPTIONAL = {
+    "train": ("torch", "scipy", "h5py", "safetensors"),
+    "cli": ("tyro", "tqdm"),
+    "plot": ("matplotlib", "jinja2"),
+}
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """Options of `hashcore info`."""
+
+    json: bool = False
+    """Print JSON instead of lines."""
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def collect() -> dict[str, Any]:
+    """All that is shown."""
+    import hashcore
+
+    return {
+        "hashcore": hashcore.__version__,
+        "build": hashcore.build_info(),
+        "cpus": os.cpu_count(),
+        "packages": {
+            extra: {name: _version_of(name) for name in names} for extra, names in _OPTIONAL.items()
+        },
+    }
+
+
+def main(args: Sequence[str]) -> int:
+    """Run the subcommand."""
+    options = parse(InfoOptions, args, command="info", description=_DESCRIPTION)
+    found = collect()
+    if options.json:
+        print(as_json(found))
+        return 0
+    rows = {"hashcore": found["hashcore"], "cpus": found["cpus"]}
+    for key, value in found["build"].items():
+        if key != "version":
+            rows[key.replace("_", " ")] = " ".join(value) if isinstance(value, list) else value
+    for extra, packages in found["packages"].items():
+        missing = [name for name, version in packages.items() if version is None]
+        have = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
+        hint = f"missing {', '.join(missing)}: pip install 'hashcore-search[{extra}]'"
+        rows[f"extra {extra}"] = "; ".join(filter(None, [have, hint if missing else ""]))
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
