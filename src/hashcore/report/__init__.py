@@ -1,0 +1,1 @@
+"""The demo, its baselines and its report."""
