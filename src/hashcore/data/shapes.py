@@ -2,7 +2,7 @@
 
 Every pair is drawn from a seed: one to three shapes, no two alike in both colour and form, in
 cells of a 2 x 2 grid with some jitter, rotation and pixel noise. The labels are the
-colour-and-form combinations that are present ("red circle"), so that about one pair in seven
+colour-and-form combinations that are present ("red circle"), so that about one in ten
 of random pairs is relevant and a person sees at once whether a caption found its images.
 """
 
@@ -32,6 +32,7 @@ RELATIONS = ("above", "below", "left of", "right of")
 CLASS_NAMES = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
 
 _MAX_SHAPES = 3
+_SHARE_BY_COUNT = (0.4, 0.4, 0.2)
 _ROWS_PER_CHUNK = 1024
 _NOISE = 5.0
 _JITTER = 1.0
@@ -53,7 +54,7 @@ class _Scenes:
 
 
 def _draw_scenes(n: int, rng: np.random.Generator) -> _Scenes:
-    count = rng.integers(1, _MAX_SHAPES + 1, n)
+    count = rng.choice(np.arange(1, _MAX_SHAPES + 1), n, p=_SHARE_BY_COUNT)
     combination = np.argsort(rng.random((n, len(CLASS_NAMES))), axis=1)[:, :_MAX_SHAPES]
     # Shape 0 stands in a corner cell. One neighbour shares its column and one its row; a coin
     # says which of the two is shape 1, so that every relation is met with two shapes too.
