@@ -34,8 +34,9 @@ class DTHConfig:
 
     branch: BranchConfig = field(default_factory=BranchConfig)
     """Networks of the two modalities."""
-    margin: float = 0.5
-    """Triplet margin alpha as a fraction of the bits."""
+    margin: float = 0.1
+    """Triplet margin alpha as a fraction of the bits. With half of the bits, hardly any triplet is
+    ever satisfied: the loss stays linear and all bits end up alike where rows have many labels."""
     graded: bool = True
     """Negatives share fewer labels than the positive; off: they share none."""
     intra: float = 1.0

@@ -66,9 +66,9 @@ def ideal_gain(relevance: Tensor) -> Tensor:
     Returns:
         sum over the ideal order of (2^r - 1) / log2(rank + 1), `[B]`.
     """
-    ranks = torch.arange(1, relevance.shape[1] + 1, device=relevance.device)
+    ranks = torch.arange(1, relevance.shape[1] + 1).to(relevance)
     gains = torch.exp2(relevance.sort(dim=1, descending=True).values) - 1  # [B, N]
-    return (gains / torch.log2(ranks + 1.0)).sum(dim=1)
+    return (gains / torch.log2(ranks + 1)).sum(dim=1)
 
 
 def ndcg_weights(relevance: Tensor, t: Triplets) -> Tensor:

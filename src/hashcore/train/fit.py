@@ -116,9 +116,17 @@ class _Run:
             raise ValueError(f"expected at least 2 training rows to fit; got {len(self.fitted)}")
         self.identity = self._identity()
         self.best: dict[str, Tensor] = {}
+        self.kept = ""
 
     def run(self) -> Hasher:
         """All stages, from the start or from the checkpoint."""
+        try:
+            return self._stages()
+        except KeyboardInterrupt:
+            print(f"\n{self._interrupted()}", file=sys.stderr, flush=True)
+            raise
+
+    def _stages(self) -> Hasher:
         hasher, course, saved = self._start()
         while True:
             hasher, course = self._stage(hasher, course, saved)
@@ -155,6 +163,7 @@ class _Run:
         state = dict(meta["course"])
         state["scores"] = {int(epoch): scores for epoch, scores in state["scores"].items()}
         self.best = checkpoint.under("best", tensors)
+        self.kept = self._describe(Course(**state))
         hasher = Hasher.restore(meta, tensors, directory).to(self.device)
         return hasher, Course(**state), tensors
 
@@ -182,19 +191,16 @@ class _Run:
         loop = Loop(hasher, rows, self.train)
         if saved:
             loop.load_state(saved)
-        title = f"{self.method} {self.bits} bits" + (
-            ", choosing the epochs" if self._refits(course) else ""
-        )
+        title = f"{self.method} {self.bits} bits{self._purpose(course)}"
         steps = loop.steps_per_epoch
         with Progress(
             title, course.epochs * steps, course.epoch * steps, shown=self.train.progress
         ) as progress:
             while course.epoch < course.epochs and not self._stop_early(course):
-                with self._interruptible(course):
-                    means = loop.epoch(course.epoch, progress.step)
-                    course.epoch += 1
-                    scores = self._validate(hasher, rows, course)
-                    self._set_thresholds(hasher, rows)
+                means = loop.epoch(course.epoch, progress.step)
+                course.epoch += 1
+                scores = self._validate(hasher, rows, course)
+                self._set_thresholds(hasher, rows)
                 progress.epoch(course.epoch, course.epochs, means, scores)
                 self._checkpoint(hasher, course, loop)
         return hasher, course
@@ -233,30 +239,26 @@ class _Run:
         }
         tensors = hasher.tensors() | loop.state() | checkpoint.with_prefix("best", self.best)
         checkpoint.write(self.train.checkpoint_dir, meta, tensors)
+        self.kept = self._describe(course)
 
-    @contextmanager
-    def _interruptible(self, course: Course) -> Iterator[None]:
-        done = course.epoch
-        try:
-            yield
-        except KeyboardInterrupt:
-            where = self.train.checkpoint_dir
-            kept = (
-                "nothing is kept (no checkpoint_dir)"
-                if where is None
-                else f"{done} whole epochs are kept in {where}; resume goes on from there"
-                if done or course.stage == "final"
-                else "no epoch was complete yet"
-            )
-            print(f"\ninterrupted in epoch {done + 1} of {course.epochs}: {kept}", file=sys.stderr)
-            raise
+    def _interrupted(self) -> str:
+        where = self.train.checkpoint_dir
+        if where is None:
+            return "interrupted: nothing is kept (no checkpoint_dir)"
+        if not self.kept:
+            return "interrupted: no epoch was complete yet"
+        return f"interrupted: {self.kept} is kept in {where}; resume goes on from there"
 
     def _stop_early(self, course: Course) -> bool:
         choosing = course.stage == "choose" and self.train.selection != "last"
         return choosing and 0 < self.train.patience <= course.stale()
 
-    def _refits(self, course: Course) -> bool:
-        return course.stage == "choose" and self.train.selection == "refit"
+    def _purpose(self, course: Course) -> str:
+        choosing = course.stage == "choose" and self.train.selection == "refit"
+        return ", choosing the epochs" if choosing else ""
+
+    def _describe(self, course: Course) -> str:
+        return f"epoch {course.epoch} of {course.epochs}{self._purpose(course)},"
 
     def _fitted(self, course: Course) -> NDArray[np.int64]:
         return self.fitted if course.stage == "choose" else self.dataset.split.train
