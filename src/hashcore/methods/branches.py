@@ -22,13 +22,13 @@ class BranchConfig:
     pixel and token branches end in."""
     dropout: float = 0.0
     """Dropout after every hidden layer. More of it generalises better and memorises less."""
-    pixel_channels: tuple[int, ...] = (32, 64, 128)
+    pixel_channels: tuple[int, ...] = (16, 32, 64)
     """Channels of the convolutions over pixels; each halves the image."""
     token_model: Literal["textcnn", "bow"] = "textcnn"
     """Over tokens: convolutions over word windows, or the mean of word vectors."""
     token_embedding: int = 64
     """Width of a word vector."""
-    token_windows: tuple[int, ...] = (1, 2, 3)
+    token_windows: tuple[int, ...] = (1, 2)
     """Window lengths, in words, of the text convolutions."""
     token_filters: int = 128
     """Filters per window length."""

@@ -13,7 +13,7 @@ Selection = Literal["refit", "best", "last"]
 class TrainConfig:
     """How a training runs, whatever the method."""
 
-    epochs: int = 30
+    epochs: int = 20
     """Passes over the training rows; with `selection`, the most that may be chosen."""
     batch_size: int = 128
     """Rows per step."""
