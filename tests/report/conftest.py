@@ -78,6 +78,7 @@ def result(shapes: CrossModalDataset) -> DemoResult:
         method="dth",
         bits=BITS,
         seed=0,
+        quick=False,
         epochs=12,
         data=shapes.describe(),
         split_hash=shapes.split.hash,

@@ -62,7 +62,7 @@ def precision_recall(direction: Direction) -> str:
             (direction.untrained.curve, _UNTRAINED, 1.8),
             (direction.trained.curve, _TRAINED, 2.6),
         ):
-            known = np.isfinite(curve.precision) & (curve.recall > 0)
+            known = np.isfinite(curve.precision) & (curve.recall > 0.005)  # fewer pairs: noise
             axes.plot(curve.recall[known], curve.precision[known], color=colour, linewidth=width)
         base = float(direction.untrained.curve.precision[-1])
         axes.plot([0, 1], [base, base], color=_CHANCE, linewidth=1.5, linestyle=(0, (4, 3)))

@@ -18,7 +18,7 @@ class DemoConfig:
     """Width of the codes."""
     pairs: int = 6000
     """Pairs to draw; a sixth of them is never trained on."""
-    epochs: int = 12
+    epochs: int = 10
     """Passes over the training pairs."""
     distractors: int = 1_000_000
     """Random codes that the unseen pairs are hidden among."""
@@ -27,7 +27,7 @@ class DemoConfig:
     device: str = "cpu"
     """Where the hasher trains and encodes."""
     quick: bool = False
-    """A small run to try it out: 600 pairs, 3 epochs, 20,000 distractors."""
+    """A small run to try it out: 600 pairs, 3 epochs, 20,000 distractors, quality unchecked."""
 
     def __post_init__(self) -> None:
         for name, least in (("pairs", 60), ("epochs", 1), ("bits", 1), ("distractors", 1)):
@@ -49,5 +49,6 @@ class DemoConfig:
             epochs=3,
             distractors=20_000,
             seed=self.seed,
+            quick=True,
             device=self.device,
         )

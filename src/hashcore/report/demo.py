@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import hashcore
 from hashcore import metrics
 from hashcore.data import CrossModalDataset, load
+from hashcore.methods import METHODS, BranchConfig
 from hashcore.ops.hamming_knn import hamming_knn_reference
 from hashcore.report.baseline import cca_sign
 from hashcore.report.config import DemoConfig
@@ -32,7 +33,7 @@ from hashcore.train import Hasher, TrainConfig, fit
 Codes = NDArray[np.uint8]
 Say = Callable[[str], None]
 
-_CHECKED_QUERIES = 32
+_CHECKED_QUERIES = 16
 _K = 10
 _CAPTIONS_SHOWN, _PICTURES_EACH = 8, 8
 _IMAGES_SHOWN, _CAPTIONS_EACH = 6, 5
@@ -140,6 +141,7 @@ def _find(ready: Prepared, clock: Clock) -> DemoResult:
         method=config.method,
         bits=images.index.bits,
         seed=config.seed,
+        quick=config.quick,
         epochs=config.epochs,
         data=dataset.describe(),
         split_hash=dataset.split.hash,
@@ -159,9 +161,35 @@ def _find(ready: Prepared, clock: Clock) -> DemoResult:
     )
 
 
+def _method_config(method: str) -> Any:
+    """Networks small enough for one core and a minute; DTH without its slower intra term."""
+    branch = BranchConfig(hidden=(256,), pixel_channels=(16, 32, 64), token_windows=(1, 2))
+    config: Any = METHODS[method].config
+    return config(branch=branch, intra=0.0) if method == "dth" else config(branch=branch)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch on one thread, for a while.
+
+    For networks this small a second thread gains little, and where the cores are shared it loses
+    much: every operation waits for the slower one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _train(config: DemoConfig, dataset: CrossModalDataset, progress: bool) -> Hasher:
+    if config.method not in METHODS:
+        raise ValueError(f'--method: expected one of {", ".join(METHODS)}; got "{config.method}"')
     train = TrainConfig(
         epochs=config.epochs,
+        batch_size=64,
+        lr=2e-3,
         seed=config.seed,
         selection="last",
         validation=0.0,
@@ -169,7 +197,8 @@ def _train(config: DemoConfig, dataset: CrossModalDataset, progress: bool) -> Ha
         progress=progress,
     )
     try:
-        return fit(dataset, config.method, config.bits, train=train)
+        with _one_thread():
+            return fit(dataset, config.method, config.bits, _method_config(config.method), train)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("the trainer has said so") from stop
 

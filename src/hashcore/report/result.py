@@ -109,6 +109,7 @@ class DemoResult:
     method: str
     bits: int
     seed: int
+    quick: bool
     epochs: int
     data: str
     split_hash: str
@@ -123,11 +124,14 @@ class DemoResult:
     environment: dict[str, Any]
 
     def failures(self) -> list[str]:
-        """Checks that do not hold, in words; none when all is well."""
+        """Checks that do not hold, in words; none when all is well.
+
+        A quick run trains too little for its quality to be checked.
+        """
         failed = []
         if not self.search.identical:
             failed.append("the engine and the PyTorch reference gave different answers")
-        for d in self.directions:
+        for d in () if self.quick else self.directions:
             trained, untrained = d.trained.map_tie_aware, d.untrained.map_tie_aware
             if trained <= max(untrained, d.chance):
                 failed.append(
