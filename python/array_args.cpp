@@ -37,6 +37,8 @@ py::array contiguous_array(py::handle object, const char* name, const std::strin
     const char order = array.dtype().byteorder();
     if (order != '=' && order != '|')
         fail_value(name, expected + " in native byte order", describe(array));
+    if ((array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)
+        fail_value(name, expected + " in aligned memory", describe(array) + " at an odd address");
     if (array.ndim() < min_dims || array.ndim() > max_dims)
         fail_value(name, expected, describe(array));
     if ((array.flags() & py::array::c_style) == 0)
@@ -69,6 +71,32 @@ CodesArg codes_arg(py::handle object, const char* name, const char* rows,
                               "; the pad bits of the last byte must be zero. "
                               "hashcore.pack() writes them so.");
     return {std::move(array), view};
+}
+
+CodesArg database_arg(py::handle object, const char* name, const char* rows) {
+    CodesArg codes = codes_arg(object, name, rows);
+    if (codes.array.ndim() == 1)
+        fail_value(name, "uint8 [" + std::string(rows) + ", bytes], C-contiguous",
+                   describe(codes.array));
+    return codes;
+}
+
+FilterArg::FilterArg(py::handle object, int64_t codes) {
+    if (object.is_none()) return;
+    const auto pair = py::cast<py::tuple>(object);
+    const auto kind = py::cast<std::string>(pair[0]);
+    if (kind == "mask") {
+        const std::string expected = "bool [" + std::to_string(codes) + "], one a code";
+        values_ = contiguous_array(pair[1], "filter", expected, 1, 1);
+        if (values_.dtype().kind() != 'b') fail_type("filter", expected, values_);
+        if (values_.shape(0) != codes) fail_value("filter", expected, describe(values_));
+        filter_ =
+            Filter{Filter::Kind::mask, nullptr, static_cast<const uint8_t*>(values_.data()), codes};
+        return;
+    }
+    values_ = ids_arg(pair[1], "filter");
+    filter_ = Filter{kind == "allow" ? Filter::Kind::allow : Filter::Kind::deny,
+                     static_cast<const int64_t*>(values_.data()), nullptr, values_.shape(0)};
 }
 
 py::array_t<int64_t> ids_arg(py::handle object, const char* name, std::optional<int64_t> count) {

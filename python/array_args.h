@@ -8,8 +8,10 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hashcore/codes.h"
+#include "hashcore/search.h"
 
 namespace hashcore::python {
 
@@ -34,7 +36,22 @@ struct CodesArg {
 CodesArg codes_arg(py::handle object, const char* name, const char* rows,
                    std::optional<int64_t> bits = std::nullopt);
 
-/// int64 [n], or any integer type whose values convert exactly only by the caller's own cast.
+/// As codes_arg(), of any width and never a single row.
+CodesArg database_arg(py::handle object, const char* name, const char* rows);
+
+/// None, or (kind, array) as hashcore.search.Filter hands it on. For a mask, `codes` is how many
+/// entries it needs.
+class FilterArg {
+ public:
+    FilterArg(py::handle object, int64_t codes);
+    const Filter* get() const { return filter_ ? &*filter_ : nullptr; }
+
+ private:
+    py::array values_;
+    std::optional<Filter> filter_;
+};
+
+/// int64 [n]; `count` fixes n.
 py::array_t<int64_t> ids_arg(py::handle object, const char* name,
                              std::optional<int64_t> count = std::nullopt);
 

@@ -11,11 +11,15 @@ namespace {
 constexpr const char* pack_expected = "float16, float32, float64, bool or int8 [n, bits]";
 
 void refuse_wide_int8(const int8_t* values, int64_t size) {
-    for (int64_t i = 0; i < size; ++i)
-        if (values[i] < -1 || values[i] > 1)
-            throw py::value_error("x: expected int8 values -1, 0 or 1; got " +
-                                  std::to_string(values[i]) +
-                                  ". Packed int8 from an embedding API: use hashcore.convert().");
+    int64_t wide_at = -1;
+    {
+        const py::gil_scoped_release released;
+        wide_at = find_wide_sign(values, size);
+    }
+    if (wide_at >= 0)
+        throw py::value_error("x: expected int8 values -1, 0 or 1; got " +
+                              std::to_string(values[wide_at]) +
+                              ". Packed int8 from an embedding API: use hashcore.convert().");
 }
 
 /// The first NaN's flat index, or -1.
@@ -45,8 +49,14 @@ int64_t pack_any(const py::array& x, int64_t rows, int64_t bits, double threshol
                          ". Codes that are packed already: use hashcore.convert().");
 }
 
-py::array_t<uint8_t> pack_array(py::handle object, double threshold) {
-    if (std::isnan(threshold)) throw py::value_error("threshold: expected a number; got NaN");
+py::array_t<uint8_t> pack_array(py::handle object, py::handle threshold_object) {
+    const double threshold = PyFloat_AsDouble(threshold_object.ptr());
+    if (PyErr_Occurred() != nullptr) {
+        PyErr_Clear();
+        throw py::type_error("threshold: expected a number; got " + describe(threshold_object) +
+                             ".");
+    }
+    if (std::isnan(threshold)) throw py::value_error("threshold: expected a number; got NaN.");
     const py::array x = contiguous_array(object, "x", pack_expected, 1, 2);
     const bool one_row = x.ndim() == 1;
     const int64_t rows = one_row ? 1 : x.shape(0);
@@ -68,7 +78,11 @@ py::array_t<int8_t> unpack_array(py::handle object, py::handle bits_object, bool
     const CodesArg codes = codes_arg(object, "codes", "n", bits);
     auto values = codes.array.ndim() == 1 ? new_array<int8_t>({bits})
                                           : new_array<int8_t>({codes.view.count, bits});
-    unpack(codes.view, is_signed, values.mutable_data());
+    int8_t* out = values.mutable_data();
+    {
+        const py::gil_scoped_release released;
+        unpack(codes.view, is_signed, out);
+    }
     return values;
 }
 

@@ -10,10 +10,30 @@ namespace hashcore::python {
 namespace {
 
 /// Raises OSError, or the subclass that fits, with errno and the path.
-[[noreturn]] void raise_os_error(const std::system_error& error, const std::string& path) {
-    const auto arguments = py::make_tuple(error.code().value(), error.code().message(), path);
+[[noreturn]] void raise_os_error(const std::system_error& error, const py::bytes& path) {
+    const auto name =
+        py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(std::string(path).c_str()));
+    const auto arguments = py::make_tuple(error.code().value(), error.code().message(), name);
     PyErr_SetObject(PyExc_OSError, arguments.ptr());
     throw py::error_already_set();
+}
+
+// Everything that takes the index's lock releases the GIL first: a change under way needs the GIL
+// to report, so waiting for its lock with the GIL held would never end.
+
+int64_t size_of(const Index& index) {
+    const py::gil_scoped_release released;
+    return index.size();
+}
+
+bool contains(const Index& index, py::handle object) {
+    if (PyIndex_Check(object.ptr()) == 0)
+        throw py::type_error("id: expected an integer; got " + describe(object) + ".");
+    const auto id = py::reinterpret_steal<py::int_>(PyNumber_Index(object.ptr()));
+    int overflow = 0;
+    const long long value = PyLong_AsLongLongAndOverflow(id.ptr(), &overflow);
+    const py::gil_scoped_release released;
+    return overflow == 0 && index.contains(value);
 }
 
 py::array_t<int64_t> add(Index& index, py::handle codes, py::handle ids,
@@ -31,33 +51,38 @@ py::array_t<int64_t> add(Index& index, py::handle codes, py::handle ids,
     return out;
 }
 
-py::tuple search(const Index& index, py::handle queries, py::handle k, py::handle max_distance,
-                 py::handle threads, const py::object& progress) {
+py::tuple search(const Index& index, py::handle queries, py::handle k, py::handle filter,
+                 py::handle max_distance, py::handle threads, const py::object& progress) {
     const CodesArg codes = codes_arg(queries, "queries", "Q", index.bits());
     const int64_t kept = int_arg(k, "k", 0);
     const auto bound = optional_int_arg(max_distance, "max_distance", 0);
+    const FilterArg allowed(filter, size_of(index));
     const int thread_count = threads_arg(threads);
     return knn_result(codes.view.count, kept, progress, [&](Monitor* monitor, KnnOutput out) {
-        index.search(codes.view, kept, bound, {thread_count, monitor}, out);
+        index.search(codes.view, kept, bound, {thread_count, monitor, allowed.get()}, out);
     });
 }
 
-py::tuple range_search(const Index& index, py::handle queries, py::handle radius,
+py::tuple range_search(const Index& index, py::handle queries, py::handle radius, py::handle filter,
                        py::handle max_results, py::handle threads) {
     const CodesArg codes = codes_arg(queries, "queries", "Q", index.bits());
     const int64_t inclusive = int_arg(radius, "radius", 0);
     const auto most = optional_int_arg(max_results, "max_results", 0);
+    const FilterArg allowed(filter, size_of(index));
     const int thread_count = threads_arg(threads);
     return range_result([&](Monitor* monitor) {
-        return index.range_search(codes.view, inclusive, most, {thread_count, monitor});
+        return index.range_search(codes.view, inclusive, most,
+                                  {thread_count, monitor, allowed.get()});
     });
 }
 
 py::array_t<uint8_t> get(const Index& index, py::handle ids) {
     const auto wanted = ids_arg(ids, "ids");
     auto out = new_array<uint8_t>({wanted.shape(0), bytes_per_code(index.bits())});
+    uint8_t* codes = out.mutable_data();
     try {
-        index.get(wanted.data(), wanted.shape(0), out.mutable_data());
+        const py::gil_scoped_release released;
+        index.get(wanted.data(), wanted.shape(0), codes);
     } catch (const std::out_of_range& error) {
         throw py::key_error(error.what());
     }
@@ -65,26 +90,31 @@ py::array_t<uint8_t> get(const Index& index, py::handle ids) {
 }
 
 py::array_t<int64_t> ids(const Index& index) {
-    auto out = new_array<int64_t>({index.size()});
-    index.copy_ids(out.mutable_data());
-    return out;
+    std::vector<int64_t> all;
+    {
+        const py::gil_scoped_release released;
+        all = index.all_ids();
+    }
+    return adopt(std::move(all));
 }
 
-void save(const Index& index, const std::string& path, const py::object& progress) {
+void save(const Index& index, const py::bytes& path, const py::object& progress) {
+    const std::string name = path;
     try {
-        run_long_call(progress, [&](Monitor* monitor) { index.save(path, monitor); });
+        run_long_call(progress, [&](Monitor* monitor) { index.save(name, monitor); });
     } catch (const std::system_error& error) {
         raise_os_error(error, path);
     }
 }
 
-std::unique_ptr<Index> load(const std::string& path, bool mmap, bool verify, py::handle threads,
+std::unique_ptr<Index> load(const py::bytes& path, bool mmap, bool verify, py::handle threads,
                             const py::object& progress) {
     const int thread_count = threads_arg(threads);
+    const std::string name = path;
     std::unique_ptr<Index> index;
     try {
         run_long_call(progress, [&](Monitor* monitor) {
-            index = load_index(path, mmap, verify, thread_count, monitor);
+            index = load_index(name, mmap, verify, thread_count, monitor);
         });
     } catch (const std::system_error& error) {
         raise_os_error(error, path);
@@ -95,27 +125,29 @@ std::unique_ptr<Index> load(const std::string& path, bool mmap, bool verify, py:
 }  // namespace
 
 void register_index(py::module_& module) {
+    const auto without_gil = py::call_guard<py::gil_scoped_release>();
     py::class_<Index>(module, "Index")
-        .def(py::init([](py::handle bits, const std::string& kind, py::handle threads) {
-                 return make_index(int_arg(bits, "bits", 1, max_bits), kind, threads_arg(threads));
+        .def(py::init([](py::handle bits, py::handle kind, py::handle threads) {
+                 if (!py::isinstance<py::str>(kind))
+                     throw py::type_error("kind: expected a string; got " + describe(kind) + ".");
+                 return make_index(int_arg(bits, "bits", 1, max_bits), py::cast<std::string>(kind),
+                                   threads_arg(threads));
              }),
              py::arg("bits"), py::arg("kind"), py::arg("threads"))
         .def_static("load", &load, py::arg("path"), py::arg("mmap"), py::arg("verify"),
                     py::arg("threads"), py::arg("progress"))
         .def_property_readonly("kind", &Index::kind)
         .def_property_readonly("bits", &Index::bits)
-        .def_property_readonly("nbytes", &Index::bytes_in_memory)
-        .def_property_readonly("mapped", &Index::mapped)
+        .def_property_readonly("nbytes", py::cpp_function(&Index::bytes_in_memory, without_gil))
+        .def_property_readonly("mapped", py::cpp_function(&Index::mapped, without_gil))
         .def_property_readonly("ids", &ids)
-        .def("__len__", &Index::size)
-        .def(
-            "__contains__", [](const Index& index, int64_t id) { return index.contains(id); },
-            py::arg("id"))
+        .def("__len__", &size_of)
+        .def("__contains__", &contains, py::arg("id"))
         .def("add", &add, py::arg("codes"), py::arg("ids"), py::arg("progress"))
-        .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("max_distance"),
-             py::arg("threads"), py::arg("progress"))
+        .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("filter"),
+             py::arg("max_distance"), py::arg("threads"), py::arg("progress"))
         .def("range_search", &range_search, py::arg("queries"), py::arg("radius"),
-             py::arg("max_results"), py::arg("threads"))
+             py::arg("filter"), py::arg("max_results"), py::arg("threads"))
         .def("get", &get, py::arg("ids"))
         .def("save", &save, py::arg("path"), py::arg("progress"));
 }

@@ -1,5 +1,7 @@
 #include "hashcore/codes.h"
 
+#include <algorithm>
+
 namespace hashcore {
 
 void unpack(CodesView codes, bool is_signed, int8_t* values) {
@@ -10,6 +12,12 @@ void unpack(CodesView codes, bool is_signed, int8_t* values) {
             const bool set = ((codes.data[row * bytes + bit / 8] >> (7 - bit % 8)) & 1) != 0;
             values[row * codes.bits + bit] = static_cast<int8_t>(set ? 1 : zero);
         }
+}
+
+int64_t find_wide_sign(const int8_t* values, int64_t count) {
+    const int8_t* wide =
+        std::find_if(values, values + count, [](int8_t value) { return value < -1 || value > 1; });
+    return wide == values + count ? -1 : wide - values;
 }
 
 int64_t find_pad_violation(CodesView codes) {

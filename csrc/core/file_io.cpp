@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <random>
 #include <system_error>
 
 namespace hashcore {
@@ -36,9 +36,13 @@ void sync_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-    static std::atomic<unsigned> serial{0};
-    temporary_ = path_ + ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(serial++);
-    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (std::filesystem::is_symlink(path_))  // replace what the link points to, not the link
+        path_ = std::filesystem::weakly_canonical(path_).string();
+    std::random_device random;
+    do {  // a name left behind by a killed process is passed over
+        temporary_ = path_ + ".tmp-" + std::to_string(random());
+        descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (descriptor_ < 0 && errno == EEXIST);
     if (descriptor_ < 0) throw_errno(path_);
 }
 

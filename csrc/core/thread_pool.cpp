@@ -10,8 +10,8 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-
-#include "hashcore/errors.h"
+#include <string>
+#include <system_error>
 
 namespace hashcore {
 namespace {
@@ -101,11 +101,8 @@ class Pool {
     void run(Job& job, int helpers, Monitor* monitor) {
         {
             const std::lock_guard lock(mutex_);
-            while (workers_ < helpers) {
-                std::thread([this] { serve(); }).detach();
-                ++workers_;
-            }
             jobs_.push_back(&job);
+            add_workers(helpers);
         }
         wake_.notify_all();
         job.work();
@@ -117,6 +114,14 @@ class Pool {
     }
 
  private:
+    void add_workers(int wanted) {
+        try {
+            for (; workers_ < wanted; ++workers_) std::thread([this] { serve(); }).detach();
+        } catch (const std::system_error&) {
+            // The system gives no more threads: the ones there are, and the caller, do the work.
+        }
+    }
+
     void serve() {
         std::unique_lock lock(mutex_);
         for (;;) {
@@ -160,8 +165,9 @@ Pool& pool() {
 }  // namespace
 
 int num_threads() {
+    static const int automatic = default_threads();
     const int set = thread_setting.load(std::memory_order_relaxed);
-    return set != 0 ? set : default_threads();
+    return set != 0 ? set : automatic;
 }
 
 void set_num_threads(int count) {
@@ -180,35 +186,8 @@ void parallel_for(int64_t task_count, int threads, Monitor* monitor,
         pool().run(job, wanted - 1, monitor);
     else
         job.work();
+    if (monitor != nullptr && monitor->stopped()) monitor->throw_stop();
     job.rethrow();
-    if (monitor != nullptr && monitor->stopped()) throw Cancelled();
-}
-
-Monitor::Monitor(Poll poll)
-    : poll_(std::move(poll)),
-      owner_(std::this_thread::get_id()),
-      last_poll_(std::chrono::steady_clock::now()) {}
-
-void Monitor::begin(int64_t total) {
-    total_.store(total, std::memory_order_relaxed);
-    done_.store(0, std::memory_order_relaxed);
-}
-
-void Monitor::idle() {
-    if (std::this_thread::get_id() != owner_) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_poll_ < interval) return;
-    last_poll_ = now;
-    // Work done twice, as after a guess that failed, must not show as more than all of it.
-    const int64_t total = total_.load(std::memory_order_relaxed);
-    if (!poll_(std::min(done_.load(std::memory_order_relaxed), total), total))
-        stopped_.store(true, std::memory_order_relaxed);
-}
-
-void Monitor::advance(int64_t amount) {
-    done_.fetch_add(amount, std::memory_order_relaxed);
-    if (!stopped()) idle();
-    if (stopped()) throw Cancelled();
 }
 
 }  // namespace hashcore

@@ -30,6 +30,8 @@ uint64_t merge_lane(uint64_t hash, uint64_t lane) {
 
 }  // namespace
 
+Xxh64::Xxh64() : lanes_{prime1 + prime2, prime2, 0, 0 - prime1} {}
+
 void Xxh64::update(const void* data, size_t size) {
     const auto* bytes = static_cast<const uint8_t*>(data);
     total_ += size;

@@ -8,14 +8,12 @@ namespace hashcore {
 /// but the last takes a multiple of 32 bytes.
 class Xxh64 {
  public:
+    Xxh64();
     void update(const void* data, size_t size);
     uint64_t digest() const;
 
  private:
-    static constexpr uint64_t prime1 = 0x9E3779B185EBCA87U;
-    static constexpr uint64_t prime2 = 0xC2B2AE3D27D4EB4FU;
-
-    uint64_t lanes_[4] = {prime1 + prime2, prime2, 0, 0 - prime1};
+    uint64_t lanes_[4];
     uint64_t total_ = 0;
     uint8_t tail_[32] = {};
     size_t tail_size_ = 0;

@@ -1,6 +1,6 @@
 // pairwise() and distance_histogram(): every distance is wanted, so nothing is selected.
 #include <mutex>
-#include <utility>
+#include <optional>
 
 #include "cpu/each_distance.h"
 #include "hashcore/search.h"
@@ -16,8 +16,9 @@ void pairwise(CodesView a, CodesView b, const SearchOptions& options, int32_t* o
     struct None {};
     const CodeSource source = CodeSource::rows(b);
     for_each_distance(
-        source, a, plan_scan(source, a.count, resolve_threads(options.threads), queries_per_task),
-        options, [](const ScanPlan::Task&) { return None{}; },
+        FilteredSource(source, nullptr, 1), a,
+        plan_scan(source, a.count, resolve_threads(options.threads), queries_per_task), options,
+        [](const ScanPlan::Task&) { return None{}; },
         [&](None, int64_t row, int64_t first, const uint32_t* distances, int64_t count) {
             std::transform(distances, distances + count, out + row * b.count + first,
                            [](uint32_t distance) { return static_cast<int32_t>(distance); });
@@ -35,8 +36,12 @@ void distance_histogram(CodesView database, CodesView queries, const SearchOptio
         std::vector<int64_t> rows;  // [task's queries, buckets]
     };
     const CodeSource source = CodeSource::rows(database);
+    // Every tile with a forbidden code is gathered: a count needs no mask then.
+    constexpr int64_t always_gather = int64_t{1} << 40;
+    std::optional<AllowedCodes> allowed;
+    if (options.filter != nullptr) allowed.emplace(*options.filter, nullptr, database.count);
     for_each_distance(
-        source, queries,
+        FilteredSource(source, allowed ? &*allowed : nullptr, always_gather), queries,
         plan_scan(source, queries.count, resolve_threads(options.threads), queries_per_task),
         options,
         [&](const ScanPlan::Task& task) {

@@ -34,8 +34,10 @@ function(hashcore_add_isa_levels target)
         target_sources(${target} PRIVATE "${source}")
         separate_arguments(flags)
         # -fno-exceptions and no STL keep shared inline functions, compiled with wider
-        # instructions, from replacing the baseline's copies at link time.
-        set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${flags};-fno-exceptions;-fno-rtti")
+        # instructions, from replacing the baseline's copies at link time. The unwind tables let an
+        # exception of a callback (out of memory in Collector::make_room) pass through.
+        set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS
+            "${flags};-fno-exceptions;-fno-rtti;-fasynchronous-unwind-tables")
         set(supported "true")
         string(REPLACE "," ";" features "${features}")
         foreach(feature IN LISTS features)

@@ -48,9 +48,10 @@ struct KernelTable {
     void (*distances)(const uint64_t* blocks, size_t block_count, size_t words,
                       const uint64_t* query, uint32_t* out);
 
-    /// Offers `code_count` codes, whose first has position `first`, to `query_count` collectors.
+    /// Offers `code_count` codes, whose first has position `first`, to `query_count` collectors;
+    /// with `allowed` (a byte a block) only those whose bit is set.
     void (*scan)(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
-                 size_t query_count, uint64_t first, Collector* collectors);
+                 size_t query_count, uint64_t first, const uint8_t* allowed, Collector* collectors);
 
     /// Packs `values > threshold` of rows [row_count, bits], most significant bit first, pad bits
     /// zero. Returns the first row with a NaN, or row_count.

@@ -115,6 +115,7 @@ int64_t pack(const Scalar* values, int64_t count, int64_t bits, double threshold
         }
         if (monitor != nullptr) monitor->advance(taken);
     }
+    if (monitor != nullptr) monitor->finish();
     return -1;
 }
 

@@ -13,7 +13,7 @@ struct ScanPlan {
     int64_t code_count;
     int64_t group_size;  ///< queries a task
     int64_t groups;
-    int64_t range_size;  ///< codes a task, a multiple of codes_per_block
+    int64_t range_size;  ///< codes a task, a multiple of the source's tile
     int64_t ranges;
 
     int64_t tasks() const { return groups * ranges; }
@@ -49,8 +49,8 @@ inline ScanPlan plan_scan(const CodeSource& source, int64_t query_count, int thr
     const int64_t count = source.count();
     const int64_t most_ranges = std::max<int64_t>(1, count * source.words() / min_range_words);
     const int64_t ranges = groups == 0 ? 1 : std::min(most_ranges, divide_up(wanted_tasks, groups));
-    constexpr int64_t lanes = static_cast<int64_t>(codes_per_block);
-    const int64_t range = std::max(lanes, divide_up(divide_up(count, ranges), lanes) * lanes);
+    const int64_t tile = source.tile_codes();
+    const int64_t range = std::max(tile, divide_up(divide_up(count, ranges), tile) * tile);
     return {query_count, count, group,
             groups,      range, std::max<int64_t>(1, divide_up(count, range))};
 }

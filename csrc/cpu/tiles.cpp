@@ -7,7 +7,6 @@
 namespace hashcore {
 namespace {
 
-constexpr int64_t lanes = static_cast<int64_t>(codes_per_block);
 constexpr std::align_val_t alignment{64};
 constexpr int64_t tile_bytes = 32 * 1024;
 
@@ -19,7 +18,7 @@ uint64_t load_word(const uint8_t* row, int64_t bytes, int64_t word) {
 }
 
 int64_t first_word(int64_t position, int64_t bits) {
-    return position / lanes * words_per_code(bits) * lanes + position % lanes;
+    return position / block_codes * words_per_code(bits) * block_codes + position % block_codes;
 }
 
 }  // namespace
@@ -39,15 +38,15 @@ void interleave(CodesView codes, int64_t begin, int64_t count, uint64_t* blocks)
     const uint8_t* rows = codes.data + begin * bytes;
     if (bytes == 8) {  // a block of one-word codes is the rows themselves
         std::memcpy(blocks, rows, static_cast<size_t>(count * 8));
-        std::fill(blocks + count, blocks + blocks_for(count) * lanes, uint64_t{0});
+        std::fill(blocks + count, blocks + blocks_for(count) * block_codes, uint64_t{0});
         return;
     }
-    for (int64_t b = 0; b < blocks_for(count); ++b, blocks += words * lanes) {
-        const int64_t present = std::min(lanes, count - b * lanes);
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-            const uint8_t* row = rows + (b * lanes + lane) * bytes;
+    for (int64_t b = 0; b < blocks_for(count); ++b, blocks += words * block_codes) {
+        const int64_t present = std::min(block_codes, count - b * block_codes);
+        for (int64_t lane = 0; lane < block_codes; ++lane) {
+            const uint8_t* row = rows + (b * block_codes + lane) * bytes;
             for (int64_t w = 0; w < words; ++w)
-                blocks[w * lanes + lane] = lane < present ? load_word(row, bytes, w) : 0;
+                blocks[w * block_codes + lane] = lane < present ? load_word(row, bytes, w) : 0;
         }
     }
 }
@@ -55,20 +54,20 @@ void interleave(CodesView codes, int64_t begin, int64_t count, uint64_t* blocks)
 void write_code(uint64_t* blocks, int64_t position, int64_t bits, const uint8_t* row) {
     uint64_t* code = blocks + first_word(position, bits);
     for (int64_t w = 0; w < words_per_code(bits); ++w)
-        code[w * lanes] = load_word(row, bytes_per_code(bits), w);
+        code[w * block_codes] = load_word(row, bytes_per_code(bits), w);
 }
 
 void zero_block_from(uint64_t* blocks, int64_t position, int64_t bits) {
-    for (; position % lanes != 0; ++position)
+    for (; position % block_codes != 0; ++position)
         for (int64_t w = 0; w < words_per_code(bits); ++w)
-            blocks[first_word(position, bits) + w * lanes] = 0;
+            blocks[first_word(position, bits) + w * block_codes] = 0;
 }
 
 void read_code(const uint64_t* blocks, int64_t position, int64_t bits, uint8_t* row) {
     const int64_t bytes = bytes_per_code(bits);
     const uint64_t* code = blocks + first_word(position, bits);
     for (int64_t w = 0; w < words_per_code(bits); ++w)
-        std::memcpy(row + w * 8, code + w * lanes,
+        std::memcpy(row + w * 8, code + w * block_codes,
                     static_cast<size_t>(std::min<int64_t>(8, bytes - w * 8)));
 }
 
@@ -84,7 +83,7 @@ std::vector<uint64_t> row_words(CodesView codes) {
 }
 
 int64_t CodeSource::tile_codes() const {
-    return std::max(lanes, tile_bytes / (words() * 8) / lanes * lanes);
+    return std::max(block_codes, tile_bytes / (words() * 8) / block_codes * block_codes);
 }
 
 const uint64_t* CodeSource::tile(int64_t begin, int64_t count, WordBuffer& scratch) const {
@@ -93,6 +92,14 @@ const uint64_t* CodeSource::tile(int64_t begin, int64_t count, WordBuffer& scrat
     if (scratch.size() < needed) scratch = WordBuffer(needed);
     interleave(rows_, begin, count, scratch.data());
     return scratch.data();
+}
+
+void CodeSource::copy_code(int64_t position, uint64_t* blocks, int64_t target) const {
+    if (blocks_ == nullptr)
+        return write_code(blocks, target, bits(), rows_.data + position * bytes_per_code(bits()));
+    const uint64_t* from = blocks_ + first_word(position, bits());
+    uint64_t* to = blocks + first_word(target, bits());
+    for (int64_t w = 0; w < words(); ++w) to[w * block_codes] = from[w * block_codes];
 }
 
 }  // namespace hashcore

@@ -8,6 +8,9 @@
 
 namespace hashcore {
 
+/// codes_per_block where counts are signed.
+inline constexpr int64_t block_codes = static_cast<int64_t>(codes_per_block);
+
 /// A 64-byte-aligned array of words that is not initialised.
 class WordBuffer {
  public:
@@ -27,13 +30,12 @@ class WordBuffer {
 };
 
 constexpr int64_t blocks_for(int64_t codes) {
-    return (codes + static_cast<int64_t>(codes_per_block) - 1) /
-           static_cast<int64_t>(codes_per_block);
+    return (codes + block_codes - 1) / block_codes;
 }
 
 /// Words that `count` codes take in the interleaved layout.
 constexpr int64_t interleaved_words(int64_t count, int64_t bits) {
-    return blocks_for(count) * words_per_code(bits) * static_cast<int64_t>(codes_per_block);
+    return blocks_for(count) * words_per_code(bits) * block_codes;
 }
 
 /// Writes codes [begin, begin + count) of `codes` as blocks; lanes past the end are zero.
@@ -69,6 +71,9 @@ class CodeSource {
     /// Blocks of codes [begin, begin + count); `begin` is a multiple of codes_per_block. Rows are
     /// interleaved into `scratch`, which then holds the result.
     const uint64_t* tile(int64_t begin, int64_t count, WordBuffer& scratch) const;
+
+    /// Writes the code at `position` as the code at `target` of a block array.
+    void copy_code(int64_t position, uint64_t* blocks, int64_t target) const;
 
  private:
     CodeSource(CodesView rows, const uint64_t* blocks) : rows_(rows), blocks_(blocks) {}

@@ -1,10 +1,11 @@
 #include "index/flat.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
-#include <mutex>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "cpu/flat_scan.h"
 #include "hashcore/errors.h"
@@ -12,7 +13,6 @@
 namespace hashcore {
 namespace {
 
-constexpr int64_t lanes = static_cast<int64_t>(codes_per_block);
 constexpr int64_t rows_between_checks = 1 << 16;
 
 }  // namespace
@@ -86,23 +86,43 @@ FlatIndex::FlatIndex(const IndexFile& file, bool map, bool verify, int threads, 
             file.read(SectionTag::ids, owned_ids_.data(), id_bytes, verify, monitor);
         }
     }
-    if (verify && !dense_ids_ && !std::is_sorted(ids(), ids() + count_, std::less_equal<int64_t>()))
-        file.fail("ids do not ascend");
+    if (verify) check_contents(file);
     if (count_ > 0 && next_id_ <= id_at(count_ - 1)) file.fail("next id is taken already");
+    if (monitor != nullptr) monitor->finish();
+}
+
+/// What the checksums cannot tell: that the writer kept the rules.
+void FlatIndex::check_contents(const IndexFile& file) const {
+    if (!dense_ids_ && count_ > 0) {
+        const int64_t* last = ids() + count_;
+        if (*ids() < 0 || std::adjacent_find(ids(), last, std::greater_equal<>()) != last)
+            file.fail("ids are negative or do not ascend");
+    }
+    if (bits_ % 64 == 0) return;
+    std::vector<uint8_t> used(static_cast<size_t>(bytes_per_code(bits_)), 0xFF);
+    if (bits_ % 8 != 0) used.back() = static_cast<uint8_t>(0xFF << (8 - bits_ % 8));
+    const uint64_t pad = ~row_words({used.data(), 1, bits_}).back();
+    const int64_t words = words_per_code(bits_);
+    for (int64_t block = 0; block < blocks_for(count_); ++block) {
+        const uint64_t* last_word = blocks() + (block * words + words - 1) * block_codes;
+        if (std::any_of(last_word, last_word + block_codes,
+                        [pad](uint64_t word) { return (word & pad) != 0; }))
+            file.fail("pad bits of codes are set");
+    }
 }
 
 int64_t FlatIndex::size() const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_);
     return count_;
 }
 
 int64_t FlatIndex::bytes_in_memory() const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_);
     return mapped_bytes_ + owned_.size() * 8 + static_cast<int64_t>(owned_ids_.capacity() * 8);
 }
 
 bool FlatIndex::mapped() const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_);
     return mapped_blocks_ != nullptr;
 }
 
@@ -145,27 +165,35 @@ void FlatIndex::own(int64_t capacity_codes) {
     mapping_.reset();
 }
 
-void FlatIndex::append_ids(const Batch& batch) {
-    const bool stays_dense =
-        dense_ids_ && (batch.ids.empty() || (batch.ids.front() == count_ &&
-                                             batch.ids.back() == count_ + batch.count() - 1));
-    if (stays_dense) return;
+/// Room for `batch`'s ids after the present ones, so that adding them cannot fail.
+void FlatIndex::reserve_ids(const Batch& batch) {
+    if (continues_dense(batch)) return;
+    std::vector<int64_t> larger;
+    const auto total = static_cast<size_t>(count_ + batch.count());
     if (dense_ids_) {
-        owned_ids_.resize(static_cast<size_t>(count_));
-        std::iota(owned_ids_.begin(), owned_ids_.end(), int64_t{0});
-        dense_ids_ = false;
+        larger.reserve(total);
+        larger.resize(static_cast<size_t>(count_));
+        std::iota(larger.begin(), larger.end(), int64_t{0});
+        owned_ids_ = std::move(larger);
+    } else if (owned_ids_.capacity() < total) {
+        owned_ids_.reserve(std::max(total, owned_ids_.capacity() + owned_ids_.capacity() / 2));
     }
-    owned_ids_.insert(owned_ids_.end(), batch.ids.begin(), batch.ids.end());
+}
+
+bool FlatIndex::continues_dense(const Batch& batch) const {
+    return dense_ids_ && batch.ids.front() == count_ &&
+           batch.ids.back() == count_ + batch.count() - 1;
 }
 
 /// Every new id lies above the ones here.
 void FlatIndex::append(const Batch& batch, Monitor* monitor) {
     own(count_ + batch.count());
+    reserve_ids(batch);
     try {
-        int64_t i = 0;
-        while (i < batch.count()) {
+        int64_t unreported = 0;
+        for (int64_t i = 0; i < batch.count();) {
             const int64_t position = count_ + i;
-            const bool bulk = batch.order.empty() && position % lanes == 0;
+            const bool bulk = batch.order.empty() && position % block_codes == 0;
             const int64_t step =
                 bulk ? std::min(batch.count() - i, rows_between_checks) : int64_t{1};
             if (bulk)
@@ -173,13 +201,19 @@ void FlatIndex::append(const Batch& batch, Monitor* monitor) {
             else
                 write_code(owned_.data(), position, bits_, batch.row(i));
             i += step;
-            if (monitor != nullptr && (bulk || i % rows_between_checks == 0))
-                monitor->advance(step);
+            unreported += step;
+            if (monitor != nullptr && unreported >= rows_between_checks)
+                monitor->advance(std::exchange(unreported, 0));
         }
-        append_ids(batch);
+        if (monitor != nullptr) monitor->finish();
     } catch (...) {
         zero_block_from(owned_.data(), count_, bits_);
+        if (dense_ids_) owned_ids_ = {};
         throw;
+    }
+    if (!continues_dense(batch)) {
+        owned_ids_.insert(owned_ids_.end(), batch.ids.begin(), batch.ids.end());
+        dense_ids_ = false;
     }
     count_ += batch.count();
     zero_block_from(owned_.data(), count_, bits_);
@@ -214,6 +248,7 @@ void FlatIndex::merge(const Batch& batch, Monitor* monitor) {
     zero_block_from(merged.owned_.data(), total, bits_);
     merged.dense_ids_ = merged.owned_ids_.back() == total - 1;
     if (merged.dense_ids_) merged.owned_ids_ = {};
+    if (monitor != nullptr) monitor->finish();
 
     owned_ = std::move(merged.owned_);
     owned_ids_ = std::move(merged.owned_ids_);
@@ -226,7 +261,7 @@ void FlatIndex::merge(const Batch& batch, Monitor* monitor) {
 }
 
 void FlatIndex::add(CodesView codes, const int64_t* ids, int64_t* out_ids, Monitor* monitor) {
-    const std::unique_lock lock(mutex_);
+    const SharedLock::Writing lock(lock_, monitor);
     const Batch batch(codes, ids, next_id_);
     if (batch.count() == 0) return;
     const bool above_all = count_ == 0 || batch.ids.front() > id_at(count_ - 1);
@@ -234,8 +269,8 @@ void FlatIndex::add(CodesView codes, const int64_t* ids, int64_t* out_ids, Monit
         for (const int64_t id : batch.ids)
             if (position_of(id) >= 0)
                 throw std::invalid_argument("ids: " + std::to_string(id) +
-                                            " is in the index already; remove it first or leave "
-                                            "ids= out for automatic ids");
+                                            " is in the index already; every code "
+                                            "needs an id of its own");
     if (monitor != nullptr) monitor->begin(batch.count() + (above_all ? 0 : count_));
     if (above_all)
         append(batch, monitor);
@@ -250,29 +285,32 @@ void FlatIndex::add(CodesView codes, const int64_t* ids, int64_t* out_ids, Monit
 
 void FlatIndex::search(CodesView queries, int64_t k, std::optional<int64_t> max_distance,
                        const SearchOptions& options, KnnOutput out) const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_, options.monitor);
     flat_knn(source(), ids(), queries, k, max_distance, resolved(options), out);
 }
 
 RangeOutput FlatIndex::range_search(CodesView queries, int64_t radius,
                                     std::optional<int64_t> max_results,
                                     const SearchOptions& options) const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_, options.monitor);
     return flat_range_search(source(), ids(), queries, radius, max_results, resolved(options));
 }
 
 bool FlatIndex::contains(int64_t id) const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_);
     return position_of(id) >= 0;
 }
 
-void FlatIndex::copy_ids(int64_t* out) const {
-    const std::shared_lock lock(mutex_);
-    for (int64_t position = 0; position < count_; ++position) out[position] = id_at(position);
+std::vector<int64_t> FlatIndex::all_ids() const {
+    const SharedLock::Reading lock(lock_);
+    if (!dense_ids_) return {ids(), ids() + count_};
+    std::vector<int64_t> dense(static_cast<size_t>(count_));
+    std::iota(dense.begin(), dense.end(), int64_t{0});
+    return dense;
 }
 
 void FlatIndex::get(const int64_t* ids, int64_t count, uint8_t* out) const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_);
     for (int64_t i = 0; i < count; ++i) {
         const int64_t position = position_of(ids[i]);
         if (position < 0)
@@ -282,7 +320,7 @@ void FlatIndex::get(const int64_t* ids, int64_t count, uint8_t* out) const {
 }
 
 void FlatIndex::save(const std::string& path, Monitor* monitor) const {
-    const std::shared_lock lock(mutex_);
+    const SharedLock::Reading lock(lock_, monitor);
     std::vector<SectionData> sections = {
         {SectionTag::codes, blocks(),
          static_cast<uint64_t>(interleaved_words(count_, bits_)) * sizeof(uint64_t)}};

@@ -1,9 +1,9 @@
 #pragma once
 #include <memory>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
+#include "core/shared_lock.h"
 #include "cpu/tiles.h"
 #include "hashcore/index.h"
 #include "index/serialize.h"
@@ -31,14 +31,14 @@ class FlatIndex final : public Index {
     RangeOutput range_search(CodesView queries, int64_t radius, std::optional<int64_t> max_results,
                              const SearchOptions& options) const override;
     bool contains(int64_t id) const override;
-    void copy_ids(int64_t* out) const override;
+    std::vector<int64_t> all_ids() const override;
     void get(const int64_t* ids, int64_t count, uint8_t* out) const override;
     void save(const std::string& path, Monitor* monitor) const override;
 
  private:
     struct Batch;
 
-    // All of these expect the mutex to be held.
+    // All of these expect the lock to be held.
     const uint64_t* blocks() const { return mapped_blocks_ ? mapped_blocks_ : owned_.data(); }
     const int64_t* ids() const;  ///< null when a position is its own id
     int64_t id_at(int64_t position) const;
@@ -48,11 +48,13 @@ class FlatIndex final : public Index {
     void own(int64_t capacity_codes);
     void append(const Batch& batch, Monitor* monitor);
     void merge(const Batch& batch, Monitor* monitor);
-    void append_ids(const Batch& batch);
+    void reserve_ids(const Batch& batch);
+    bool continues_dense(const Batch& batch) const;
+    void check_contents(const IndexFile& file) const;
 
     const int64_t bits_;
     const int threads_;
-    mutable std::shared_mutex mutex_;
+    mutable SharedLock lock_;
     int64_t count_ = 0;
     int64_t next_id_ = 0;
     WordBuffer

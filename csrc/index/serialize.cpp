@@ -93,6 +93,7 @@ void write_index_file(const std::string& path, const IndexHeader& header,
     put(page.data(), 56, static_cast<uint32_t>(sections.size()));
     put(page.data(), checksum_offset, xxh64(page.data(), checksum_offset));
     file.write_at(page.data(), page.size(), 0);
+    if (monitor != nullptr) monitor->finish();
     file.commit();
 }
 
@@ -133,8 +134,13 @@ void IndexFile::parse(const uint8_t* page) {
              std::to_string(file_.size()) + " bytes, expected " + std::to_string(file_length));
     const auto section_count = take<uint32_t>(page, 56);
     if (section_count > max_sections) fail("damaged section count at byte 56");
+    const uint8_t* unused = page + table_offset + section_count * table_entry;
+    if (take<uint32_t>(page, 60) != 0 ||
+        std::any_of(unused, page + checksum_offset, [](uint8_t byte) { return byte != 0; }))
+        fail("reserved bytes of the header are not zero");
     for (uint32_t i = 0; i < section_count; ++i) {
         const size_t entry = table_offset + i * table_entry;
+        if (take<uint32_t>(page, entry + 4) != 0) fail("reserved bytes of the header are not zero");
         sections_.push_back({static_cast<SectionTag>(take<uint32_t>(page, entry)),
                              take<uint64_t>(page, entry + 8), take<uint64_t>(page, entry + 16),
                              take<uint64_t>(page, entry + 24)});

@@ -56,6 +56,7 @@ void for_each_group(const GradedPairs& pairs, const SearchOptions& options, int6
         const int64_t first = group * size;
         body(group, first, std::min(size, queries - first));
     });
+    if (options.monitor != nullptr) options.monitor->finish();
 }
 
 RankingMetrics empty_metrics(int64_t query_count, const Cutoffs& cutoffs) {

@@ -9,6 +9,7 @@ from hashcore._core import version as __version__
 from hashcore.codes import convert, pack, unpack
 from hashcore.runtime import build_info, isa, isa_levels, num_threads, set_num_threads
 from hashcore.search import (
+    Filter,
     Index,
     RangeResult,
     SearchResult,
@@ -19,6 +20,7 @@ from hashcore.search import (
 )
 
 __all__ = [
+    "Filter",
     "FormatError",
     "Index",
     "RangeResult",

@@ -27,6 +27,10 @@ def as_array(x: Array, name: str) -> NDArray[Any]:
     Raises:
         TypeError: a tensor on another device, or of a dtype that NumPy lacks (bfloat16).
     """
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask; got a MaskedArray. Use .filled()."
+        )
     if isinstance(x, np.ndarray) or not isinstance(x, SupportsDLPack):
         return x
     tensor: Any = x.detach() if hasattr(x, "detach") else x

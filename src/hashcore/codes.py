@@ -72,7 +72,7 @@ def convert(codes: Array, *, source: CodeSource) -> NDArray[np.uint8]:
 
     Raises:
         TypeError: a dtype other than the source's.
-        ValueError: an unknown source or a shape that is not 1-D or 2-D.
+        ValueError: an unknown source, a shape that is not 1-D or 2-D, or non-contiguous memory.
     """
     if source not in get_args(CodeSource):
         names = ", ".join(repr(name) for name in get_args(CodeSource))
@@ -84,7 +84,12 @@ def convert(codes: Array, *, source: CodeSource) -> NDArray[np.uint8]:
         raise TypeError(f"codes: expected {wanted} [n, B] for source={source!r}; got {got}")
     if array.ndim not in (1, 2):
         raise ValueError(f"codes: expected {wanted} [n, B]; got {got}")
-    as_bytes = np.ascontiguousarray(array).view(np.uint8)
+    if not array.flags.c_contiguous:
+        raise ValueError(
+            f"codes: expected {wanted} [n, B], C-contiguous; got {got} with other strides. "
+            "Use numpy.ascontiguousarray()."
+        )
+    as_bytes = array.view(np.uint8)
     if source == "int8_offset":
         return as_bytes ^ np.uint8(0x80)
     if source == "little":

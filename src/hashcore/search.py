@@ -21,7 +21,7 @@ Progress = Callable[[int, int], object]
 IndexKind = Literal["flat", "auto"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchResult:
     """The k nearest codes of each query, ascending (distance, id).
 
@@ -42,7 +42,7 @@ class SearchResult:
         return iter((self.distances, self.ids))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RangeResult:
     """All codes within a radius of each query, ascending (distance, id) inside a row.
 
@@ -70,6 +70,47 @@ class RangeResult:
         return self.distances[hits], self.ids[hits]
 
 
+class Filter:
+    """Which codes may be hits. Make one with ``allow``, ``deny`` or ``mask``.
+
+    The scan tests it before anything else, so a filter never costs hits: the k nearest allowed
+    codes are found, and searching gets faster as fewer codes are allowed.
+    """
+
+    def __init__(self, kind: Literal["allow", "deny", "mask"], values: Array) -> None:
+        self._kind = kind
+        self._values = as_array(values, "filter")
+
+    @classmethod
+    def allow(cls, ids: Array) -> Filter:
+        """Only these ids: int64 ``[n]``, in any order. Ids that no code has allow nothing."""
+        return cls("allow", ids)
+
+    @classmethod
+    def deny(cls, ids: Array) -> Filter:
+        """All but these ids: int64 ``[n]``, in any order. Ids that no code has deny nothing."""
+        return cls("deny", ids)
+
+    @classmethod
+    def mask(cls, allowed: Array) -> Filter:
+        """One bool a code, in ascending id order: bool ``[N]``, true where allowed."""
+        return cls("mask", allowed)
+
+    def __repr__(self) -> str:
+        return f"Filter.{self._kind}({len(self._values):,} values)"
+
+
+def _filter_pair(filter: Filter | None) -> tuple[str, NDArray[Any]] | None:
+    if filter is None:
+        return None
+    if not isinstance(filter, Filter):
+        raise TypeError(
+            "filter: expected Filter.allow(ids), Filter.deny(ids) or Filter.mask(bools); "
+            f"got {type(filter).__name__}."
+        )
+    return filter._kind, filter._values
+
+
 def _search_result(
     arrays: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]], one_query: bool
 ) -> SearchResult:
@@ -81,6 +122,7 @@ def knn(
     queries: Array,
     k: int,
     *,
+    filter: Filter | None = None,
     max_distance: int | None = None,
     threads: int | None = None,
 ) -> SearchResult:
@@ -90,6 +132,7 @@ def knn(
         database: uint8 ``[N, B]``, C-contiguous; not copied.
         queries: uint8 ``[Q, B]`` or ``[B]``.
         k: Hits a query, >= 0; may exceed N.
+        filter: Which codes may be hits.
         max_distance: Take only codes within this distance, inclusive.
         threads: Threads to use; default ``hashcore.num_threads()``.
 
@@ -98,7 +141,9 @@ def knn(
         ValueError: widths that differ, non-contiguous memory, a negative number.
     """
     queries = as_array(queries, "queries")
-    arrays = _core.knn(as_array(database, "database"), queries, k, max_distance, threads)
+    arrays = _core.knn(
+        as_array(database, "database"), queries, k, _filter_pair(filter), max_distance, threads
+    )
     return _search_result(arrays, queries.ndim == 1)
 
 
@@ -107,6 +152,7 @@ def range_search(
     queries: Array,
     radius: int,
     *,
+    filter: Filter | None = None,
     max_results: int | None = None,
     threads: int | None = None,
 ) -> RangeResult:
@@ -116,6 +162,7 @@ def range_search(
         database: uint8 ``[N, B]``, C-contiguous; not copied.
         queries: uint8 ``[Q, B]`` or ``[B]`` (one row).
         radius: Largest distance to take, >= 0.
+        filter: Which codes may be hits.
         max_results: Keep only so many of each query, the best by (distance, id).
         threads: Threads to use; default ``hashcore.num_threads()``.
 
@@ -128,6 +175,7 @@ def range_search(
             as_array(database, "database"),
             as_array(queries, "queries"),
             radius,
+            _filter_pair(filter),
             max_results,
             threads,
         )
@@ -149,27 +197,40 @@ def pairwise(a: Array, b: Array, *, threads: int | None = None) -> NDArray[np.in
 
 
 def distance_histogram(
-    database: Array, queries: Array, *, threads: int | None = None
+    database: Array,
+    queries: Array,
+    *,
+    filter: Filter | None = None,
+    threads: int | None = None,
 ) -> NDArray[np.int64]:
     """Count the database codes at each distance from each query.
 
     Args:
         database: uint8 ``[N, B]``, C-contiguous.
         queries: uint8 ``[Q, B]``, or ``[B]`` for one row.
+        filter: Which codes are counted.
         threads: Threads to use; default ``hashcore.num_threads()``.
 
     Returns:
-        int64 ``[Q, bits + 1]``; each row sums to N.
+        int64 ``[Q, bits + 1]``; each row sums to the number of codes allowed.
     """
     return _core.distance_histogram(
-        as_array(database, "database"), as_array(queries, "queries"), threads
+        as_array(database, "database"), as_array(queries, "queries"), _filter_pair(filter), threads
     )
+
+
+def _encoded(path: str | os.PathLike[str]) -> bytes:
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"path: expected no NUL character; got {os.fspath(path)!r}")
+    return encoded
 
 
 class Index:
     """An exact index over packed codes with int64 ids of the caller's choice.
 
-    Searches may run from several threads at once; a change waits for them.
+    Searches may run from several threads at once; a change runs alone, and before searches that
+    come later.
 
     Args:
         bits: Width of a code, 1..65,536.
@@ -238,6 +299,7 @@ class Index:
         queries: Array,
         k: int = 10,
         *,
+        filter: Filter | None = None,
         max_distance: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -247,12 +309,15 @@ class Index:
         Args:
             queries: uint8 ``[Q, ceil(bits / 8)]``, or one row 1-D.
             k: Hits a query, >= 0; may exceed ``len(index)``.
+            filter: Which codes may be hits.
             max_distance: Take only codes within this distance, inclusive.
             threads: Threads of this call.
             progress: Called with (done, total) now and then, counting pairs.
         """
         queries = as_array(queries, "queries")
-        arrays = self._engine.search(queries, k, max_distance, threads, progress)
+        arrays = self._engine.search(
+            queries, k, _filter_pair(filter), max_distance, threads, progress
+        )
         return _search_result(arrays, queries.ndim == 1)
 
     def range_search(
@@ -260,6 +325,7 @@ class Index:
         queries: Array,
         radius: int,
         *,
+        filter: Filter | None = None,
         max_results: int | None = None,
         threads: int | None = None,
     ) -> RangeResult:
@@ -268,11 +334,14 @@ class Index:
         Args:
             queries: uint8 ``[Q, ceil(bits / 8)]``, or one row 1-D.
             radius: Largest distance to take, >= 0.
+            filter: Which codes may be hits.
             max_results: Keep only so many of each query, the best by (distance, id).
             threads: Threads of this call.
         """
         return RangeResult(
-            *self._engine.range_search(as_array(queries, "queries"), radius, max_results, threads)
+            *self._engine.range_search(
+                as_array(queries, "queries"), radius, _filter_pair(filter), max_results, threads
+            )
         )
 
     def get(self, ids: Array) -> NDArray[np.uint8]:
@@ -286,10 +355,12 @@ class Index:
     def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
         """Write the index to one file, atomically: a kill leaves the old file or the new one.
 
+        A symbolic link stays, and what it points to is replaced.
+
         Raises:
-            OSError: the system refused; the old file, if any, is untouched.
+            OSError: the system refused; the file is the old one, or none, or the whole new one.
         """
-        self._engine.save(os.fspath(path), progress)
+        self._engine.save(_encoded(path), progress)
 
     @classmethod
     def load(
@@ -315,5 +386,5 @@ class Index:
             OSError: the system refused.
         """
         index = cls.__new__(cls)
-        index._engine = _core.Index.load(os.fspath(path), mmap, verify, threads, progress)
+        index._engine = _core.Index.load(_encoded(path), mmap, verify, threads, progress)
         return index

@@ -99,6 +99,7 @@ def test_convert_from_each_convention() -> None:
         (np.zeros((2, 0)), ValueError, r"1\.\.65536 bits"),
         (np.zeros((1, 65537), np.float32), ValueError, r"1\.\.65536 bits"),
         (np.zeros((2, 8)).astype(">f8"), ValueError, "native byte order"),
+        (np.frombuffer(bytes(65), np.float32, offset=1), ValueError, "aligned memory"),
         ([[1.0, 2.0]], TypeError, r"got list"),
         (None, TypeError, r"got NoneType"),
     ],
@@ -114,6 +115,8 @@ def test_pack_names_the_place_of_a_nan(dtype: type) -> None:
     x[3, 17] = np.nan
     with pytest.raises(ValueError, match="row 3, column 17 is NaN"):
         hashcore.pack(x)
+    with pytest.raises(TypeError, match="threshold: expected a number; got str"):
+        hashcore.pack(np.ones((5, 20), dtype), threshold="0")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="threshold: expected a number; got NaN"):
         hashcore.pack(np.ones((5, 20), dtype), threshold=float("nan"))
 
@@ -141,6 +144,8 @@ def test_unpack_refuses(codes: Any, bits: Any, error: type[Exception], message: 
 
 def test_convert_refuses() -> None:
     codes = np.zeros((1, 8), np.uint8)
+    with pytest.raises(ValueError, match=r"C-contiguous.*ascontiguousarray"):
+        hashcore.convert(codes[:, ::2], source="ubinary")
     with pytest.raises(ValueError, match=r"source: expected one of 'ubinary'.*got 'big'"):
         hashcore.convert(codes, source="big")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"codes: expected int8 .*got uint8 \[1, 8\]"):

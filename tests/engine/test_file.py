@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,10 @@ def with_header(data: bytes, offset: int, value: bytes) -> bytes:
         (32, 41, "section 1 has 320 bytes, expected 384"),
         (40, 0, "next id is taken already"),
         (56, 200, "damaged section count"),
-        (56, 0, "damaged section table"),
+        (56, 0, "reserved bytes of the header"),
+        (60, 1, "reserved bytes of the header"),
+        (68, 1, "reserved bytes of the header"),
+        (4000, 1, "reserved bytes of the header"),
         (72, 2**50, "damaged section table"),
         (80, 2**63, "damaged section table"),
     ],
@@ -159,7 +163,7 @@ def test_a_forged_header_with_a_good_checksum_is_refused(
 ) -> None:
     path = tmp_path / "f"
     sample(24, 40, own_ids=True).save(path)
-    size = 4 if offset in (8, 12, 16, 20, 56) else 8
+    size = 4 if offset in (8, 12, 16, 20, 56, 60, 68) else 8
     path.write_bytes(with_header(path.read_bytes(), offset, value.to_bytes(size, "little")))
     for mmap in (False, True):
         with pytest.raises(hashcore.FormatError, match=message):
@@ -188,13 +192,71 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
     def give_up(done: int, total: int) -> None:
         raise RuntimeError("enough")
 
-    big = hashcore.Index(4096)
-    big.add(np.zeros((100_000, 512), np.uint8))
-    with pytest.raises(RuntimeError, match="enough"):
-        big.save(path, progress=give_up)
-    if path.read_bytes() != before:  # a save quicker than one poll ends before the exception
-        assert len(hashcore.Index.load(path)) == 100_000
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+    for count in (20, 100_000):
+        other = hashcore.Index(4096)
+        other.add(np.zeros((count, 512), np.uint8))
+        with pytest.raises(RuntimeError, match="enough"):
+            other.save(path, progress=give_up)
+        assert path.read_bytes() == before
+        assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def rewrite_section(path: Path, number: int, change: Callable[[bytearray], None]) -> None:
+    """Changes a section's bytes and repairs every checksum, as a wrong writer would."""
+    data = bytearray(path.read_bytes())
+    entry = 64 + 32 * number
+    offset, length = np.frombuffer(data[entry + 8 : entry + 24], "<u8").tolist()
+    end = (offset + length + 4095) // 4096 * 4096
+    section = data[offset:end]
+    change(section)
+    data[offset:end] = section
+    data[entry + 24 : entry + 32] = xxhash.xxh64_intdigest(bytes(section)).to_bytes(8, "little")
+    data[4088:4096] = xxhash.xxh64_intdigest(bytes(data[:4088])).to_bytes(8, "little")
+    path.write_bytes(data)
+
+
+def test_forged_contents_with_good_checksums_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+
+    def swap_ids(section: bytearray) -> None:
+        section[0:8], section[8:16] = section[8:16], section[0:8]
+
+    def negative_id(section: bytearray) -> None:
+        section[0:8] = (-7).to_bytes(8, "little", signed=True)
+
+    def pad_bit(section: bytearray) -> None:
+        section[3 * 8 + 7] |= 1
+
+    for number, change, message in (
+        (1, swap_ids, "ids are negative or do not ascend"),
+        (1, negative_id, "ids are negative or do not ascend"),
+        (0, pad_bit, "pad bits of codes are set"),
+    ):
+        sample(60, 40, own_ids=True).save(path)
+        rewrite_section(path, number, change)
+        for mmap in (False, True):
+            with pytest.raises(hashcore.FormatError, match=message):
+                hashcore.Index.load(path, mmap=mmap)
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    sample(8, 1, own_ids=False).save(target)
+    link.symlink_to(target)
+    sample(8, 2, own_ids=False).save(link)
+    assert link.is_symlink()
+    assert len(hashcore.Index.load(target)) == 2
+
+
+def test_awkward_paths(tmp_path: Path) -> None:
+    index = sample(8, 3, own_ids=False)
+    odd = os.path.join(os.fsencode(tmp_path), b"not\xffutf8")
+    index.save(os.fsdecode(odd))
+    assert len(hashcore.Index.load(os.fsdecode(odd))) == 3
+    with pytest.raises(ValueError, match="path: expected no NUL"):
+        index.save(str(tmp_path / "a\0b"))
+    with pytest.raises(FileNotFoundError):
+        hashcore.Index.load(os.fsdecode(odd) + "x")
 
 
 def test_a_kill_during_save_leaves_a_whole_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         np.testing.assert_array_equal(self.index.ids, ids)
         np.testing.assert_array_equal(self.index.get(ids), codes)
         assert len(self.index) == len(ids)
-        assert 7 in self.index or 7 not in self.truth
+        assert all((id in self.index) == (id in self.truth) for id in range(-1, 400, 7))
         queries = reference.random_codes(np.random.default_rng(1), 2, self.BITS)
         result = self.index.search(queries, 5)
         expected = reference.knn(codes, queries, 5, self.BITS, ids=ids)
@@ -111,6 +112,7 @@ def test_properties_and_repr() -> None:
     assert 999 in index
     assert 1000 not in index
     assert -1 not in index
+    assert 2**70 not in index
     assert repr(index) == "Index(bits=64, kind='flat', codes=1,000, 0.0 MiB)"
     assert hashcore.Index(64, kind="auto").kind == "flat"
 
@@ -135,13 +137,66 @@ def test_an_exception_in_progress_leaves_the_index_as_it_was() -> None:
     def give_up(done: int, total: int) -> None:
         raise RuntimeError("enough")
 
-    codes = np.zeros((40_000_000, 8), np.uint8)
-    with pytest.raises(RuntimeError, match="enough"):
-        index.add(codes, progress=give_up)
-    if len(index) == 11:
-        np.testing.assert_array_equal(index.get(index.ids), before)
-    index.add(codes[:10])
-    np.testing.assert_array_equal(index.get(np.arange(11)), before)
+    codes = np.ones((4_000_000, 8), np.uint8)
+    for count in (1, 10, 4_000_000):
+        for ids in (None, np.arange(count)[::-1] + 2**40, np.arange(count) + 2**40):
+            with pytest.raises(RuntimeError, match="enough"):
+                index.add(codes[:count], ids, progress=give_up)
+            np.testing.assert_array_equal(index.ids, np.arange(11))
+            np.testing.assert_array_equal(index.get(index.ids), before)
+    assert index.add(codes[:2]).tolist() == [11, 12]
+
+
+def test_reading_while_another_thread_adds() -> None:
+    index = filled(8)
+    codes = np.ones((20_000, 8), np.uint8)
+    sizes = []
+
+    def add() -> None:
+        for _ in range(100):
+            index.add(codes, progress=lambda done, total: None)
+
+    writer = threading.Thread(target=add)
+    writer.start()
+    while writer.is_alive():
+        ids = index.ids
+        assert (ids == np.arange(len(ids))).all()
+        sizes.append(len(index))
+        assert 3 in index
+        assert index.get(np.array([7])).shape == (1, 8)
+        assert "codes=" in repr(index)
+    writer.join()
+    assert sizes == sorted(sizes)
+    assert len(index) == 8 + 100 * 20_000
+
+
+def test_a_writer_gets_in_between_endless_searches() -> None:
+    index = filled(50_000)
+    queries = index.get(np.arange(64))
+    stop = threading.Event()
+
+    def search() -> None:
+        while not stop.is_set():
+            index.search(queries, 3, threads=1)
+
+    readers = [threading.Thread(target=search) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(5):
+            index.add(queries)
+    finally:
+        stop.set()
+    for reader in readers:
+        reader.join()
+    assert len(index) == 50_000 + 5 * 64
+
+
+def test_an_index_is_not_used_from_inside_its_own_progress() -> None:
+    index = filled(10)
+    with pytest.raises(RuntimeError, match="inside its own progress callback"):
+        index.add(np.zeros((1, 8), np.uint8), progress=lambda done, total: len(index))
+    assert len(index) == 10
 
 
 @pytest.mark.parametrize(
@@ -155,6 +210,7 @@ def test_an_exception_in_progress_leaves_the_index_as_it_was() -> None:
             ValueError,
             "kind: expected 'flat' or 'auto'; got",
         ),
+        (lambda: hashcore.Index(64, kind=3), TypeError, "kind: expected a string; got int"),  # type: ignore[arg-type]
         (lambda: hashcore.Index(64, nprobe=3), TypeError, "nprobe"),  # type: ignore[call-arg]
         (lambda: hashcore.Index(64, threads=0), ValueError, "threads"),
         (lambda: filled().add(np.zeros((2, 8), np.float32)), TypeError, r"codes: .*pack\(\)"),
@@ -191,7 +247,7 @@ def test_an_exception_in_progress_leaves_the_index_as_it_was() -> None:
         (lambda: filled().range_search(np.zeros(8, np.uint8), -2), ValueError, "radius"),
         (lambda: filled().get(np.array([3, 100])), KeyError, "id 100 is not in the index"),
         (lambda: filled().get([3]), TypeError, r"ids: expected int64 \[n\].*got list"),  # type: ignore[arg-type]
-        (lambda: "x" in filled(), TypeError, "incompatible function arguments"),  # type: ignore[operator]
+        (lambda: "x" in filled(), TypeError, "id: expected an integer; got str"),  # type: ignore[operator]
     ],
 )
 def test_refuses(call: Any, error: type[Exception], message: str) -> None:

@@ -68,6 +68,7 @@ def test_the_best_level_is_the_default() -> None:
 def test_thread_settings() -> None:
     script = "import hashcore; print(hashcore.num_threads())"
     assert run(script, HASHCORE_NUM_THREADS="3").stdout == "3\n"
+    assert run(script, HASHCORE_NUM_THREADS="").stdout == f"{len(os.sched_getaffinity(0))}\n"
     refused = run(script, HASHCORE_NUM_THREADS="many")
     assert "HASHCORE_NUM_THREADS: expected 1..4096, got 'many'" in refused.stderr
     hashcore.set_num_threads(5)
@@ -75,7 +76,6 @@ def test_thread_settings() -> None:
         assert hashcore.num_threads() == 5
     finally:
         hashcore.set_num_threads(None)
-    assert hashcore.num_threads() == len(os.sched_getaffinity(0))
     with pytest.raises(ValueError, match=r"threads: expected 1\.\.4096; got 0"):
         hashcore.set_num_threads(0)
 
@@ -178,3 +178,16 @@ def test_a_forked_child_searches() -> None:
         """
     )
     assert result.stdout == "0\n", result.stderr
+
+
+def test_a_daemon_thread_in_a_search_does_not_crash_the_exit() -> None:
+    script = """
+        import threading, time, numpy as np, hashcore
+        codes = np.zeros((2_000_000, 64), np.uint8)
+        for threads in (1, 2):
+            search = lambda: hashcore.knn(codes, codes[:5000], 1, threads=threads)
+            threading.Thread(target=search, daemon=True).start()
+        time.sleep(0.5)
+        """
+    result = run(script)
+    assert result.returncode == 0, result.stderr

@@ -154,6 +154,20 @@ def test_descending_distances_are_the_worst_order() -> None:
     assert ids.tolist() == [bits - d for d in range(37)]
 
 
+def test_a_sample_that_misleads_costs_time_not_hits(isa_level: str) -> None:
+    """Near codes stand exactly where a sample of evenly spread blocks looks, and nowhere else."""
+    count = 32_768
+    codes = np.full((count, 8), 255, np.uint8)
+    sampled = np.arange(count) % 256 < 8
+    codes[sampled] = 0
+    queries = np.zeros((3, 8), np.uint8)
+    for k in (600, 1024, 1025, 8_000):
+        result = hashcore.knn(codes, queries, k, threads=1)
+        expected = np.concatenate([np.flatnonzero(sampled), np.flatnonzero(~sampled)])[:k]
+        for row in result.ids:
+            np.testing.assert_array_equal(row, expected)
+
+
 def test_shapes_and_dtypes_of_results() -> None:
     codes = np.zeros((5, 8), np.uint8)
     result = hashcore.knn(codes, codes[0], 7)
@@ -218,6 +232,8 @@ GOOD = np.zeros((3, 8), np.uint8)
         (lambda: hashcore.knn(GOOD[:, :0], GOOD, 1), ValueError, r"1\.\.8192 bytes"),
         (lambda: hashcore.knn(GOOD, GOOD[None], 1), ValueError, r"got uint8 \[1, 3, 8\]"),
         (lambda: hashcore.knn(GOOD, "x", 1), TypeError, "queries: .*got str"),  # type: ignore[arg-type]
+        (lambda: hashcore.knn(GOOD[0], GOOD, 1), ValueError, r"database: .*got uint8 \[8\]"),
+        (lambda: hashcore.knn(GOOD, np.ma.masked_array(GOOD), 1), TypeError, "MaskedArray"),
         (lambda: hashcore.knn(GOOD, GOOD, -1), ValueError, "k: expected >= 0; got -1"),
         (lambda: hashcore.knn(GOOD, GOOD, 2**80), ValueError, "k: expected >= 0; got 1208925"),
         (lambda: hashcore.knn(GOOD, GOOD, 1.5), TypeError, "k: expected an integer; got float"),  # type: ignore[arg-type]

@@ -29,7 +29,8 @@ inline void count_hits(Collector& collector, size_t first_new) {
 /// Offers each of `code_count` codes to one collector. Taken when a group has a hit.
 template <class V, size_t W>
 [[gnu::noinline]] void collect_blocks(const uint64_t* blocks, size_t code_count, size_t words,
-                                      const uint64_t* query, uint64_t first, Collector& collector) {
+                                      const uint64_t* query, uint64_t first, const uint8_t* allowed,
+                                      Collector& collector) {
     const size_t width = W == any_width ? words : W;
     const Query<V, W> queries[1] = {Query<V, W>(query)};
     for (size_t start = 0; start < code_count; start += V::lanes) {
@@ -39,6 +40,9 @@ template <class V, size_t W>
         part_distances<V, W, 1>(part, width, queries, distance);
         unsigned hits = V::below(distance[0], V::broadcast(collector.limit));
         if (code_count - start < V::lanes) hits &= (1U << (code_count - start)) - 1U;
+        if (allowed != nullptr)
+            hits &= static_cast<unsigned>(allowed[start / codes_per_block]) >>
+                    (start % codes_per_block);
         if (hits == 0) continue;
         if (collector.size + codes_per_block > collector.capacity) collector.make_room(&collector);
         const size_t first_new = collector.size;
@@ -50,7 +54,7 @@ template <class V, size_t W>
 
 template <class V, size_t W, size_t Q>
 void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
-                  uint64_t first, Collector* collectors) {
+                  uint64_t first, const uint8_t* allowed, Collector* collectors) {
     constexpr size_t group = blocks_per_group<W>;
     constexpr size_t group_codes = group * codes_per_block;
     const size_t width = W == any_width ? words : W;
@@ -58,8 +62,9 @@ void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const
     typename V::Words limits[Q];
     for (size_t q = 0; q < Q; ++q) limits[q] = V::broadcast(collectors[q].limit);
     auto take = [&](size_t start, size_t count, size_t q) {
-        collect_blocks<V, W>(blocks + start * width, count, width, queries + q * width,
-                             first + start, collectors[q]);
+        collect_blocks<V, W>(
+            blocks + start * width, count, width, queries + q * width, first + start,
+            allowed == nullptr ? nullptr : allowed + start / codes_per_block, collectors[q]);
         limits[q] = V::broadcast(collectors[q].limit);
     };
 
@@ -93,38 +98,39 @@ void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const
 
 template <class V, size_t W>
 void scan_of_width(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
-                   size_t query_count, uint64_t first, Collector* collectors) {
+                   size_t query_count, uint64_t first, const uint8_t* allowed,
+                   Collector* collectors) {
     size_t q = 0;
     for (; q + 2 <= query_count; q += 2)
-        scan_queries<V, W, 2>(blocks, code_count, words, queries + q * words, first,
+        scan_queries<V, W, 2>(blocks, code_count, words, queries + q * words, first, allowed,
                               collectors + q);
     if (q < query_count)
-        scan_queries<V, W, 1>(blocks, code_count, words, queries + q * words, first,
+        scan_queries<V, W, 1>(blocks, code_count, words, queries + q * words, first, allowed,
                               collectors + q);
 }
 
 template <class V>
 void scan(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
-          size_t query_count, uint64_t first, Collector* collectors) {
+          size_t query_count, uint64_t first, const uint8_t* allowed, Collector* collectors) {
     switch (words) {
         case 1:
             return scan_of_width<V, 1>(blocks, code_count, words, queries, query_count, first,
-                                       collectors);
+                                       allowed, collectors);
         case 2:
             return scan_of_width<V, 2>(blocks, code_count, words, queries, query_count, first,
-                                       collectors);
+                                       allowed, collectors);
         case 4:
             return scan_of_width<V, 4>(blocks, code_count, words, queries, query_count, first,
-                                       collectors);
+                                       allowed, collectors);
         case 8:
             return scan_of_width<V, 8>(blocks, code_count, words, queries, query_count, first,
-                                       collectors);
+                                       allowed, collectors);
         case 16:
             return scan_of_width<V, 16>(blocks, code_count, words, queries, query_count, first,
-                                        collectors);
+                                        allowed, collectors);
         default:
             return scan_of_width<V, any_width>(blocks, code_count, words, queries, query_count,
-                                               first, collectors);
+                                               first, allowed, collectors);
     }
 }
 

@@ -37,6 +37,9 @@ struct Half {
 /// Writes {0, 1}, or {-1, +1} when `is_signed`; `values` is [codes.count, codes.bits].
 void unpack(CodesView codes, bool is_signed, int8_t* values);
 
+/// Index of the first value outside {-1, 0, +1}, or -1.
+int64_t find_wide_sign(const int8_t* values, int64_t count);
+
 /// Row of the first code with a bit set past its width, or -1.
 int64_t find_pad_violation(CodesView codes);
 

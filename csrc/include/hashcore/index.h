@@ -3,13 +3,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hashcore/search.h"
 
 namespace hashcore {
 
 /// An exact index over packed codes with int64 ids. Thread-safe: searches run beside each other,
-/// changes run alone.
+/// changes run alone and before searches that come later.
 class Index {
  public:
     virtual ~Index() = default;
@@ -31,7 +32,7 @@ class Index {
                                      const SearchOptions& options) const = 0;
 
     virtual bool contains(int64_t id) const = 0;
-    virtual void copy_ids(int64_t* out) const = 0;  ///< ascending, [size()]
+    virtual std::vector<int64_t> all_ids() const = 0;  ///< ascending
     /// Writes the codes of `ids` to `out` [count, bytes_per_code(bits)]. Throws std::out_of_range
     /// for an id that is not there.
     virtual void get(const int64_t* ids, int64_t count, uint8_t* out) const = 0;
@@ -40,7 +41,7 @@ class Index {
     virtual void save(const std::string& path, Monitor* monitor) const = 0;
 };
 
-/// `kind` is "flat". Throws std::invalid_argument for an unknown kind or width.
+/// `kind` is "flat" or "auto". Throws std::invalid_argument for an unknown kind or width.
 std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, int threads);
 
 /// Reads a file that Index::save wrote. With `map` the codes stay in the file. Throws FormatError

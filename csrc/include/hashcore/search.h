@@ -8,10 +8,20 @@
 
 namespace hashcore {
 
+/// Which codes may be hits. Ids that name no code change nothing.
+struct Filter {
+    enum class Kind { allow, deny, mask };
+    Kind kind;
+    const int64_t* ids;   ///< allow, deny: [count], any order
+    const uint8_t* mask;  ///< mask: [count], one a code in ascending id order, non-zero allows
+    int64_t count;
+};
+
 /// What every search takes besides its data.
 struct SearchOptions {
-    int threads = 0;             ///< 0: num_threads()
-    Monitor* monitor = nullptr;  ///< may be null
+    int threads = 0;                 ///< 0: num_threads()
+    Monitor* monitor = nullptr;      ///< may be null
+    const Filter* filter = nullptr;  ///< null: every code
 };
 
 /// Top-k hits in ascending (distance, id); rows of `k` entries.

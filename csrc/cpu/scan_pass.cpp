@@ -1,0 +1,118 @@
+#include "cpu/scan_pass.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "cpu/dispatch.h"
+
+namespace hashcore {
+namespace {
+
+constexpr int64_t words_between_checks = 1 << 20;
+constexpr int64_t sampled_blocks = 128;
+constexpr int64_t sampled_codes = sampled_blocks * block_codes;
+
+}  // namespace
+
+ScanPass::ScanPass(const FilteredSource& source, const ScanPlan::Task& task,
+                   const uint64_t* queries, const Request& request, Monitor* monitor,
+                   GroupCollectors& collectors)
+    : source_(source),
+      task_(task),
+      queries_(queries),
+      request_(request),
+      monitor_(monitor),
+      collectors_(collectors),
+      words_(source.source().words()) {}
+
+void ScanPass::run() {
+    const std::vector<uint32_t> guesses = guess_limits();
+    const auto guessed = static_cast<int64_t>(guesses.size());
+    for (int64_t q = 0; q < guessed; ++q) collectors_.restart(q, guesses[static_cast<size_t>(q)]);
+    scan(0, task_.queries);
+    for (int64_t q = 0; q < guessed; ++q) {
+        // A limit that never fell has seen fewer than k hits: the guess was too low, unless it was
+        // the request's own limit.
+        const uint32_t guess = guesses[static_cast<size_t>(q)];
+        if (collectors_[q].limit < guess || guess == request_.limit) continue;
+        collectors_.restart(q, request_.limit);
+        scan(q, 1);
+    }
+}
+
+void ScanPass::scan(int64_t first_query, int64_t query_count) {
+    const KernelTable& table = kernels();
+    const int64_t step = source_.source().tile_codes();
+    const int64_t end = task_.first_code + task_.codes;
+    int64_t unreported = 0;
+    for (int64_t begin = task_.first_code; begin < end; begin += step) {
+        const int64_t count = std::min(step, end - begin);
+        const Tile tile = source_.tile(begin, count, scratch_);
+        if (tile.count > 0)
+            table.scan(tile.blocks, static_cast<size_t>(tile.count), static_cast<size_t>(words_),
+                       queries_ + first_query * words_, static_cast<size_t>(query_count),
+                       static_cast<uint64_t>(begin), tile.allowed,
+                       collectors_.data() + first_query);
+        unreported += count * query_count;
+        if (monitor_ != nullptr && unreported * words_ >= words_between_checks)
+            monitor_->advance(std::exchange(unreported, 0));
+    }
+    if (monitor_ != nullptr) monitor_->advance(unreported);
+}
+
+/// A limit a query that a sample of the codes says will leave at least k hits; empty where starting
+/// from the request's limit is as cheap.
+std::vector<uint32_t> ScanPass::guess_limits() {
+    const AllowedCodes* allowed = source_.allowed();
+    const int64_t codes =
+        allowed == nullptr ? task_.codes : allowed->count_in(task_.first_code, task_.codes);
+    const bool worthwhile = !request_.keep_all && task_.codes >= 16 * sampled_codes &&
+                            codes >= 16 * sampled_codes && request_.k <= codes / 4;
+    if (!worthwhile) return {};
+
+    const int64_t buckets = request_.bits + 1;
+    std::vector<uint32_t> counts(static_cast<size_t>(task_.queries * buckets));
+    const int64_t seen = sample(counts);
+    const double expected =
+        static_cast<double>(request_.k) * static_cast<double>(seen) / static_cast<double>(codes);
+    const auto wanted = static_cast<uint32_t>(expected + 4.0 * std::sqrt(expected) + 4.0);
+    std::vector<uint32_t> limits;
+    for (int64_t q = 0; q < task_.queries; ++q) {
+        const uint32_t* row = counts.data() + q * buckets;
+        uint32_t limit = 0;
+        for (uint32_t nearer = 0; nearer < wanted && limit < request_.limit; ++limit)
+            nearer += row[limit];
+        limits.push_back(limit);
+    }
+    return limits;
+}
+
+/// Adds the distances of evenly spread blocks to `counts` [queries, bits + 1]; returns how many
+/// codes of them are allowed.
+int64_t ScanPass::sample(std::vector<uint32_t>& counts) {
+    const KernelTable& table = kernels();
+    const int64_t stride = task_.codes / sampled_codes * block_codes;
+    const int64_t buckets = request_.bits + 1;
+    std::array<uint32_t, codes_per_block> distances;
+    int64_t seen = 0;
+    for (int64_t b = 0; b < sampled_blocks; ++b) {
+        const int64_t begin = task_.first_code + b * stride;
+        const uint64_t* block = source_.source().tile(begin, block_codes, scratch_);
+        const unsigned mask =
+            source_.allowed() == nullptr ? 0xFFU : *source_.allowed()->block_masks(begin);
+        seen += std::popcount(mask);
+        for (int64_t q = 0; q < task_.queries; ++q) {
+            table.distances(block, 1, static_cast<size_t>(words_), queries_ + q * words_,
+                            distances.data());
+            for (unsigned left = mask; left != 0; left &= left - 1) {
+                const auto lane = static_cast<size_t>(std::countr_zero(left));
+                ++counts[static_cast<size_t>(q * buckets + distances[lane])];
+            }
+        }
+    }
+    return seen;
+}
+
+}  // namespace hashcore
