@@ -36,14 +36,15 @@ $(VENV)/.installed: $(VENV)/.tools pyproject.toml $(ENGINE)
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
-	@$(PIP) --no-build-isolation --editable ".[bench]"
+	@echo "Installing the peers to measure against"
+	@$(INSTALL_EDITABLE) ".[bench]"
 	@touch $@
 
 demo: $(VENV)/.installed
 	$(BIN)/hashcore demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
