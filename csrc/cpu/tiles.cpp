@@ -10,11 +10,20 @@ namespace {
 constexpr std::align_val_t alignment{64};
 constexpr int64_t tile_bytes = 32 * 1024;
 
-uint64_t load_word(const uint8_t* row, int64_t bytes, int64_t word) {
-    uint64_t value = 0;
-    const int64_t offset = word * 8;
-    std::memcpy(&value, row + offset, static_cast<size_t>(std::min<int64_t>(8, bytes - offset)));
-    return value;
+/// Words of a packed row, zero past its last byte, each handed to put(word, value).
+template <class Put>
+void for_each_word(const uint8_t* row, int64_t bytes, const Put& put) {
+    const int64_t whole = bytes / 8;
+    for (int64_t w = 0; w < whole; ++w) {
+        uint64_t value;
+        std::memcpy(&value, row + w * 8, 8);
+        put(w, value);
+    }
+    if (whole * 8 < bytes) {
+        uint64_t value = 0;
+        std::memcpy(&value, row + whole * 8, static_cast<size_t>(bytes - whole * 8));
+        put(whole, value);
+    }
 }
 
 int64_t first_word(int64_t position, int64_t bits) {
@@ -43,18 +52,18 @@ void interleave(CodesView codes, int64_t begin, int64_t count, uint64_t* blocks)
     }
     for (int64_t b = 0; b < blocks_for(count); ++b, blocks += words * block_codes) {
         const int64_t present = std::min(block_codes, count - b * block_codes);
-        for (int64_t lane = 0; lane < block_codes; ++lane) {
-            const uint8_t* row = rows + (b * block_codes + lane) * bytes;
-            for (int64_t w = 0; w < words; ++w)
-                blocks[w * block_codes + lane] = lane < present ? load_word(row, bytes, w) : 0;
-        }
+        for (int64_t lane = 0; lane < present; ++lane)
+            for_each_word(
+                rows + (b * block_codes + lane) * bytes, bytes,
+                [&](int64_t w, uint64_t value) { blocks[w * block_codes + lane] = value; });
+        if (present < block_codes) zero_block_from(blocks, present, codes.bits);
     }
 }
 
 void write_code(uint64_t* blocks, int64_t position, int64_t bits, const uint8_t* row) {
     uint64_t* code = blocks + first_word(position, bits);
-    for (int64_t w = 0; w < words_per_code(bits); ++w)
-        code[w * block_codes] = load_word(row, bytes_per_code(bits), w);
+    for_each_word(row, bytes_per_code(bits),
+                  [&](int64_t w, uint64_t value) { code[w * block_codes] = value; });
 }
 
 void zero_block_from(uint64_t* blocks, int64_t position, int64_t bits) {
@@ -76,9 +85,9 @@ std::vector<uint64_t> row_words(CodesView codes) {
     const int64_t words = words_per_code(codes.bits);
     std::vector<uint64_t> result(static_cast<size_t>(codes.count * words));
     for (int64_t row = 0; row < codes.count; ++row)
-        for (int64_t w = 0; w < words; ++w)
-            result[static_cast<size_t>(row * words + w)] =
-                load_word(codes.data + row * bytes, bytes, w);
+        for_each_word(codes.data + row * bytes, bytes, [&](int64_t w, uint64_t value) {
+            result[static_cast<size_t>(row * words + w)] = value;
+        });
     return result;
 }
 
