@@ -54,8 +54,8 @@ def table(rows: list[dict[str, object]]) -> str:
         "database is the other modality's query rows; `encoded`: the training rows, encoded by the "
         "learned function.",
         "",
-        "| method | bits | seeds | " + " | ".join(columns) + " | seconds |",
-        "|---|---:|---:|" + "---:|" * (len(columns) + 1),
+        "| method | bits | seeds | " + " | ".join(columns) + " |",
+        "|---|---:|---:|" + "---:|" * len(columns),
     ]
     for method in dict.fromkeys(str(row["method"]) for row in rows):
         own = [row for row in rows if row["method"] == method]
@@ -64,14 +64,9 @@ def table(rows: list[dict[str, object]]) -> str:
             values = [float(str(row[column])) for row in own]
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
             cells.append(f"{statistics.mean(values):.3f} +- {spread:.3f}")
-        seconds = statistics.mean(float(str(row["seconds"])) for row in own)
-        lines.append(
-            f"| {method} | {own[0]['bits']} | {len(own)} | "
-            + " | ".join(cells)
-            + f" | {seconds:.0f} |"
-        )
+        lines.append(f"| {method} | {own[0]['bits']} | {len(own)} | " + " | ".join(cells) + " |")
     chance = " | ".join(f"{float(str(rows[0][f'{column} chance'])):.3f}" for column in columns)
-    lines.append(f"| chance | | | {chance} | |")
+    lines.append(f"| chance | | | {chance} |")
     return "\n".join(lines) + "\n"
 
 
