@@ -109,23 +109,36 @@ void distances_of_width(const uint64_t* blocks, size_t block_count, size_t words
     }
 }
 
+/// Calls call(Width<W>{}) with the number of words as a constant where there is code for it, and
+/// with any_width where there is not.
+template <size_t W>
+struct Width {
+    static constexpr size_t value = W;
+};
+template <class Call>
+void with_width(size_t words, const Call& call) {
+    switch (words) {
+        case 1:
+            return call(Width<1>{});
+        case 2:
+            return call(Width<2>{});
+        case 4:
+            return call(Width<4>{});
+        case 8:
+            return call(Width<8>{});
+        case 16:
+            return call(Width<16>{});
+        default:
+            return call(Width<any_width>{});
+    }
+}
+
 template <class V>
 void distances(const uint64_t* blocks, size_t block_count, size_t words, const uint64_t* query,
                uint32_t* out) {
-    switch (words) {
-        case 1:
-            return distances_of_width<V, 1>(blocks, block_count, words, query, out);
-        case 2:
-            return distances_of_width<V, 2>(blocks, block_count, words, query, out);
-        case 4:
-            return distances_of_width<V, 4>(blocks, block_count, words, query, out);
-        case 8:
-            return distances_of_width<V, 8>(blocks, block_count, words, query, out);
-        case 16:
-            return distances_of_width<V, 16>(blocks, block_count, words, query, out);
-        default:
-            return distances_of_width<V, any_width>(blocks, block_count, words, query, out);
-    }
+    with_width(words, [&](auto width) {
+        distances_of_width<V, width.value>(blocks, block_count, words, query, out);
+    });
 }
 
 }  // namespace

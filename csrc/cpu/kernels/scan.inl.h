@@ -112,26 +112,10 @@ void scan_of_width(const uint64_t* blocks, size_t code_count, size_t words, cons
 template <class V>
 void scan(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
           size_t query_count, uint64_t first, const uint8_t* allowed, Collector* collectors) {
-    switch (words) {
-        case 1:
-            return scan_of_width<V, 1>(blocks, code_count, words, queries, query_count, first,
-                                       allowed, collectors);
-        case 2:
-            return scan_of_width<V, 2>(blocks, code_count, words, queries, query_count, first,
-                                       allowed, collectors);
-        case 4:
-            return scan_of_width<V, 4>(blocks, code_count, words, queries, query_count, first,
-                                       allowed, collectors);
-        case 8:
-            return scan_of_width<V, 8>(blocks, code_count, words, queries, query_count, first,
-                                       allowed, collectors);
-        case 16:
-            return scan_of_width<V, 16>(blocks, code_count, words, queries, query_count, first,
-                                        allowed, collectors);
-        default:
-            return scan_of_width<V, any_width>(blocks, code_count, words, queries, query_count,
-                                               first, allowed, collectors);
-    }
+    with_width(words, [&](auto width) {
+        scan_of_width<V, width.value>(blocks, code_count, words, queries, query_count, first,
+                                      allowed, collectors);
+    });
 }
 
 }  // namespace
