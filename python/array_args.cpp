@@ -81,17 +81,15 @@ CodesArg database_arg(py::handle object, const char* name, const char* rows) {
     return codes;
 }
 
-FilterArg::FilterArg(py::handle object, int64_t codes) {
+FilterArg::FilterArg(py::handle object) {
     if (object.is_none()) return;
     const auto pair = py::cast<py::tuple>(object);
     const auto kind = py::cast<std::string>(pair[0]);
     if (kind == "mask") {
-        const std::string expected = "bool [" + std::to_string(codes) + "], one a code";
-        values_ = contiguous_array(pair[1], "filter", expected, 1, 1);
-        if (values_.dtype().kind() != 'b') fail_type("filter", expected, values_);
-        if (values_.shape(0) != codes) fail_value("filter", expected, describe(values_));
-        filter_ =
-            Filter{Filter::Kind::mask, nullptr, static_cast<const uint8_t*>(values_.data()), codes};
+        values_ = contiguous_array(pair[1], "filter", "bool [N], one a code", 1, 1);
+        if (values_.dtype().kind() != 'b') fail_type("filter", "bool [N], one a code", values_);
+        filter_ = Filter{Filter::Kind::mask, nullptr, static_cast<const uint8_t*>(values_.data()),
+                         values_.shape(0)};
         return;
     }
     values_ = ids_arg(pair[1], "filter");

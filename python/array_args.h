@@ -39,11 +39,11 @@ CodesArg codes_arg(py::handle object, const char* name, const char* rows,
 /// As codes_arg(), of any width and never a single row.
 CodesArg database_arg(py::handle object, const char* name, const char* rows);
 
-/// None, or (kind, array) as hashcore.search.Filter hands it on. For a mask, `codes` is how many
-/// entries it needs.
+/// None, or (kind, array) as hashcore.search.Filter hands it on. The engine checks that a mask has
+/// one entry a code.
 class FilterArg {
  public:
-    FilterArg(py::handle object, int64_t codes);
+    explicit FilterArg(py::handle object);
     const Filter* get() const { return filter_ ? &*filter_ : nullptr; }
 
  private:

@@ -13,7 +13,7 @@ constexpr const char* pack_expected = "float16, float32, float64, bool or int8 [
 void refuse_wide_int8(const int8_t* values, int64_t size) {
     int64_t wide_at = -1;
     {
-        const py::gil_scoped_release released;
+        const ReleasedGil released;
         wide_at = find_wide_sign(values, size);
     }
     if (wide_at >= 0)
@@ -80,7 +80,7 @@ py::array_t<int8_t> unpack_array(py::handle object, py::handle bits_object, bool
                                           : new_array<int8_t>({codes.view.count, bits});
     int8_t* out = values.mutable_data();
     {
-        const py::gil_scoped_release released;
+        const ReleasedGil released;
         unpack(codes.view, is_signed, out);
     }
     return values;

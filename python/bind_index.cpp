@@ -22,7 +22,7 @@ namespace {
 // to report, so waiting for its lock with the GIL held would never end.
 
 int64_t size_of(const Index& index) {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     return index.size();
 }
 
@@ -32,7 +32,7 @@ bool contains(const Index& index, py::handle object) {
     const auto id = py::reinterpret_steal<py::int_>(PyNumber_Index(object.ptr()));
     int overflow = 0;
     const long long value = PyLong_AsLongLongAndOverflow(id.ptr(), &overflow);
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     return overflow == 0 && index.contains(value);
 }
 
@@ -56,7 +56,7 @@ py::tuple search(const Index& index, py::handle queries, py::handle k, py::handl
     const CodesArg codes = codes_arg(queries, "queries", "Q", index.bits());
     const int64_t kept = int_arg(k, "k", 0);
     const auto bound = optional_int_arg(max_distance, "max_distance", 0);
-    const FilterArg allowed(filter, size_of(index));
+    const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
     return knn_result(codes.view.count, kept, progress, [&](Monitor* monitor, KnnOutput out) {
         index.search(codes.view, kept, bound, {thread_count, monitor, allowed.get()}, out);
@@ -68,7 +68,7 @@ py::tuple range_search(const Index& index, py::handle queries, py::handle radius
     const CodesArg codes = codes_arg(queries, "queries", "Q", index.bits());
     const int64_t inclusive = int_arg(radius, "radius", 0);
     const auto most = optional_int_arg(max_results, "max_results", 0);
-    const FilterArg allowed(filter, size_of(index));
+    const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
     return range_result([&](Monitor* monitor) {
         return index.range_search(codes.view, inclusive, most,
@@ -81,7 +81,7 @@ py::array_t<uint8_t> get(const Index& index, py::handle ids) {
     auto out = new_array<uint8_t>({wanted.shape(0), bytes_per_code(index.bits())});
     uint8_t* codes = out.mutable_data();
     try {
-        const py::gil_scoped_release released;
+        const ReleasedGil released;
         index.get(wanted.data(), wanted.shape(0), codes);
     } catch (const std::out_of_range& error) {
         throw py::key_error(error.what());
@@ -92,7 +92,7 @@ py::array_t<uint8_t> get(const Index& index, py::handle ids) {
 py::array_t<int64_t> ids(const Index& index) {
     std::vector<int64_t> all;
     {
-        const py::gil_scoped_release released;
+        const ReleasedGil released;
         all = index.all_ids();
     }
     return adopt(std::move(all));
@@ -125,7 +125,7 @@ std::unique_ptr<Index> load(const py::bytes& path, bool mmap, bool verify, py::h
 }  // namespace
 
 void register_index(py::module_& module) {
-    const auto without_gil = py::call_guard<py::gil_scoped_release>();
+    const auto without_gil = py::call_guard<ReleasedGil>();
     py::class_<Index>(module, "Index")
         .def(py::init([](py::handle bits, py::handle kind, py::handle threads) {
                  if (!py::isinstance<py::str>(kind))

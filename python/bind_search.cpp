@@ -24,7 +24,7 @@ py::tuple knn_arrays(py::handle database, py::handle queries, py::handle k, py::
     const Pair pair = code_pair(database, "database", "N", queries, "queries", "Q");
     const int64_t kept = int_arg(k, "k", 0);
     const auto bound = optional_int_arg(max_distance, "max_distance", 0);
-    const FilterArg allowed(filter, pair.first.view.count);
+    const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
     return knn_result(pair.second.view.count, kept, py::none(),
                       [&](Monitor* monitor, KnnOutput out) {
@@ -38,7 +38,7 @@ py::tuple range_arrays(py::handle database, py::handle queries, py::handle radiu
     const Pair pair = code_pair(database, "database", "N", queries, "queries", "Q");
     const int64_t inclusive = int_arg(radius, "radius", 0);
     const auto most = optional_int_arg(max_results, "max_results", 0);
-    const FilterArg allowed(filter, pair.first.view.count);
+    const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
     return range_result([&](Monitor* monitor) {
         return range_search(pair.first.view, pair.second.view, inclusive, most,
@@ -60,7 +60,7 @@ py::array_t<int32_t> pairwise_arrays(py::handle a, py::handle b, py::handle thre
 py::array_t<int64_t> histogram_array(py::handle database, py::handle queries, py::handle filter,
                                      py::handle threads) {
     const Pair pair = code_pair(database, "database", "N", queries, "queries", "Q");
-    const FilterArg allowed(filter, pair.first.view.count);
+    const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
     auto out = new_array<int64_t>({pair.second.view.count, pair.second.view.bits + 1});
     int64_t* counts = out.mutable_data();

@@ -20,6 +20,21 @@ void take_gil_or_sleep_forever(const Take& take) {
     }
 }
 
+/// Without the GIL while it lives. py::gil_scoped_release would end the process where the
+/// interpreter ends first.
+class ReleasedGil {
+ public:
+    ReleasedGil() : state_(PyEval_SaveThread()) {}
+    ~ReleasedGil() {
+        take_gil_or_sleep_forever([this] { PyEval_RestoreThread(state_); });
+    }
+    ReleasedGil(const ReleasedGil&) = delete;
+    ReleasedGil& operator=(const ReleasedGil&) = delete;
+
+ private:
+    PyThreadState* state_;
+};
+
 /// Runs body(Monitor*) with the GIL released. Ctrl-C, or an exception of `progress` (None, or a
 /// callable that takes done and total), stops it and is raised.
 template <class Body>
@@ -32,7 +47,9 @@ void run_long_call(const py::object& progress, const Body& body) {
             std::exception_ptr raised;
             try {
                 if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-                if (reports) progress(done, total);
+                if (reports && total > 0) progress(done, total);
+            } catch (abi::__forced_unwind&) {  // the interpreter ended inside the callback
+                for (;;) pause();
             } catch (...) {
                 raised = std::current_exception();
             }
@@ -41,15 +58,8 @@ void run_long_call(const py::object& progress, const Body& body) {
             return true;
         },
         reports);
-    std::exception_ptr raised;
-    PyThreadState* state = PyEval_SaveThread();
-    try {
-        body(&monitor);
-    } catch (...) {
-        raised = std::current_exception();
-    }
-    take_gil_or_sleep_forever([&] { PyEval_RestoreThread(state); });
-    if (raised) std::rethrow_exception(raised);
+    const ReleasedGil released;
+    body(&monitor);
 }
 
 }  // namespace hashcore::python

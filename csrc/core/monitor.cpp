@@ -18,7 +18,6 @@ void Monitor::begin(int64_t total) {
 }
 
 void Monitor::poll_now() noexcept {
-    last_poll_ = std::chrono::steady_clock::now();
     // Work done twice, as after a guess that failed, must not show as more than all of it.
     const int64_t total = total_.load(std::memory_order_relaxed);
     const int64_t done = std::min(done_.load(std::memory_order_relaxed), total);
@@ -28,6 +27,7 @@ void Monitor::poll_now() noexcept {
         error_ = std::current_exception();
         stopped_.store(true, std::memory_order_relaxed);
     }
+    last_poll_ = std::chrono::steady_clock::now();
 }
 
 void Monitor::idle() noexcept {

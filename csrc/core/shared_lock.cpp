@@ -1,72 +1,87 @@
 #include "core/shared_lock.h"
 
+#include <algorithm>
 #include <stdexcept>
-#include <utility>
 
 namespace hashcore {
 namespace {
 
-/// The lock that this thread holds, if any; a thread inside a callback may take another one.
-thread_local const SharedLock* held_here = nullptr;
+thread_local const SharedLock::Held* held_here = nullptr;
 
-const SharedLock* enter(const SharedLock* lock) {
-    if (held_here == lock)
-        throw std::logic_error("an index cannot be used from inside its own progress callback");
-    return std::exchange(held_here, lock);
+const SharedLock::Held* refuse_reentry(const SharedLock& lock) {
+    for (const SharedLock::Held* held = held_here; held != nullptr; held = held->outer)
+        if (held->lock == &lock)
+            throw std::logic_error("an index cannot be used from inside its own progress callback");
+    return held_here;
 }
 
 }  // namespace
 
 template <class Ready>
-void SharedLock::wait(std::unique_lock<std::mutex>& held, Monitor* monitor, const Ready& ready) {
-    while (!changed_.wait_for(held, Monitor::interval, ready)) {
+void SharedLock::wait(std::unique_lock<std::mutex>& guard, Monitor* monitor, const Ready& ready) {
+    while (!changed_.wait_for(guard, Monitor::interval, ready)) {
         if (monitor == nullptr) continue;
-        held.unlock();
+        guard.unlock();
         monitor->idle();
-        held.lock();
+        guard.lock();
         if (monitor->stopped()) monitor->throw_stop();
     }
 }
 
-SharedLock::Reading::Reading(SharedLock& lock, Monitor* monitor)
-    : lock_(lock), outer_(enter(&lock)) {
+void SharedLock::lock_shared(Monitor* monitor) {
+    std::unique_lock guard(mutex_);
+    ++readers_waiting_;
     try {
-        std::unique_lock held(lock.mutex_);
-        lock.wait(held, monitor, [&] { return !lock.writing_ && lock.writers_waiting_ == 0; });
-        ++lock.readers_;
+        wait(guard, monitor,
+             [this] { return !writing_ && (writers_waiting_ == 0 || readers_first_ > 0); });
     } catch (...) {
-        held_here = outer_;
+        --readers_waiting_;
+        readers_first_ = std::min(readers_first_, readers_waiting_);
+        changed_.notify_all();
         throw;
     }
+    --readers_waiting_;
+    if (readers_first_ > 0) --readers_first_;
+    ++readers_;
+}
+
+void SharedLock::lock(Monitor* monitor) {
+    std::unique_lock guard(mutex_);
+    ++writers_waiting_;
+    try {
+        wait(guard, monitor, [this] { return !writing_ && readers_ == 0 && readers_first_ == 0; });
+    } catch (...) {
+        --writers_waiting_;
+        changed_.notify_all();
+        throw;
+    }
+    --writers_waiting_;
+    writing_ = true;
+}
+
+SharedLock::Reading::Reading(SharedLock& lock, Monitor* monitor)
+    : lock_(lock), held_{&lock, refuse_reentry(lock)} {
+    lock.lock_shared(monitor);
+    held_here = &held_;
 }
 
 SharedLock::Reading::~Reading() {
-    held_here = outer_;
-    const std::lock_guard held(lock_.mutex_);
+    held_here = held_.outer;
+    const std::lock_guard guard(lock_.mutex_);
     if (--lock_.readers_ == 0) lock_.changed_.notify_all();
 }
 
 SharedLock::Writing::Writing(SharedLock& lock, Monitor* monitor)
-    : lock_(lock), outer_(enter(&lock)) {
-    std::unique_lock held(lock.mutex_);
-    ++lock.writers_waiting_;
-    try {
-        lock.wait(held, monitor, [&] { return !lock.writing_ && lock.readers_ == 0; });
-    } catch (...) {
-        if (!held.owns_lock()) held.lock();
-        --lock.writers_waiting_;
-        lock.changed_.notify_all();
-        held_here = outer_;
-        throw;
-    }
-    --lock.writers_waiting_;
-    lock.writing_ = true;
+    : lock_(lock), held_{&lock, refuse_reentry(lock)} {
+    lock.lock(monitor);
+    held_here = &held_;
 }
 
 SharedLock::Writing::~Writing() {
-    held_here = outer_;
-    const std::lock_guard held(lock_.mutex_);
+    held_here = held_.outer;
+    const std::lock_guard guard(lock_.mutex_);
     lock_.writing_ = false;
+    lock_.readers_first_ = lock_.readers_waiting_;
     lock_.changed_.notify_all();
 }
 

@@ -7,11 +7,18 @@
 
 namespace hashcore {
 
-/// Readers run beside each other, a writer alone, and a waiting writer goes before new readers.
+/// Readers run beside each other, a writer alone. Nobody starves: a waiting writer goes before
+/// readers that come later, and the readers that waited for a writer go before the next one.
 /// Waiting polls the monitor, so that it can be interrupted. Not recursive: a call on an index from
 /// inside the progress callback of another call on it throws std::logic_error.
 class SharedLock {
  public:
+    /// Locks that this thread holds, innermost first: a callback may use another index.
+    struct Held {
+        const SharedLock* lock;
+        const Held* outer;
+    };
+
     class Reading {
      public:
         explicit Reading(SharedLock& lock, Monitor* monitor = nullptr);
@@ -21,7 +28,7 @@ class SharedLock {
 
      private:
         SharedLock& lock_;
-        const SharedLock* outer_;
+        Held held_;
     };
 
     class Writing {
@@ -33,16 +40,20 @@ class SharedLock {
 
      private:
         SharedLock& lock_;
-        const SharedLock* outer_;
+        Held held_;
     };
 
  private:
     template <class Ready>
-    void wait(std::unique_lock<std::mutex>& held, Monitor* monitor, const Ready& ready);
+    void wait(std::unique_lock<std::mutex>& guard, Monitor* monitor, const Ready& ready);
+    void lock_shared(Monitor* monitor);
+    void lock(Monitor* monitor);
 
     std::mutex mutex_;
     std::condition_variable changed_;
     int64_t readers_ = 0;
+    int64_t readers_waiting_ = 0;
+    int64_t readers_first_ = 0;  ///< waiting readers that go before the next writer
     int64_t writers_waiting_ = 0;
     bool writing_ = false;
 };

@@ -11,7 +11,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <system_error>
 
 namespace hashcore {
 namespace {
@@ -117,7 +116,7 @@ class Pool {
     void add_workers(int wanted) {
         try {
             for (; workers_ < wanted; ++workers_) std::thread([this] { serve(); }).detach();
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {
             // The system gives no more threads: the ones there are, and the caller, do the work.
         }
     }

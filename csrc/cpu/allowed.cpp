@@ -1,6 +1,8 @@
 #include "cpu/allowed.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 namespace hashcore {
 
@@ -15,7 +17,11 @@ AllowedCodes::AllowedCodes(const Filter& filter, const int64_t* ids, int64_t cou
         word = allow ? word | bit : word & ~bit;
     };
     if (filter.kind == Filter::Kind::mask) {
-        for (int64_t i = 0; i < std::min(count, filter.count); ++i)
+        if (filter.count != count)
+            throw std::invalid_argument("filter: expected bool [" + std::to_string(count) +
+                                        "], one a code; got bool [" + std::to_string(filter.count) +
+                                        "].");
+        for (int64_t i = 0; i < count; ++i)
             words_[static_cast<size_t>(i / 64)] |= uint64_t{filter.mask[i] != 0} << (i % 64);
     } else {
         const bool allow = filter.kind == Filter::Kind::allow;
@@ -36,19 +42,6 @@ AllowedCodes::AllowedCodes(const Filter& filter, const int64_t* ids, int64_t cou
     for (const uint64_t word : words_) total_ += std::popcount(word);
 }
 
-int64_t AllowedCodes::select(int64_t begin, int64_t rank) const {
-    for (;; begin += 64) {
-        uint64_t word = word_at(begin, 64);
-        const int64_t here = std::popcount(word);
-        if (rank >= here) {
-            rank -= here;
-            continue;
-        }
-        for (; rank > 0; --rank) word &= word - 1;
-        return begin + std::countr_zero(word);
-    }
-}
-
 Tile FilteredSource::tile(int64_t begin, int64_t count, WordBuffer& scratch) const {
     if (allowed_ == nullptr) return {source_.tile(begin, count, scratch), count, nullptr};
     const int64_t allowed = allowed_->count_in(begin, count);
@@ -66,13 +59,35 @@ Tile FilteredSource::tile(int64_t begin, int64_t count, WordBuffer& scratch) con
     return {scratch.data(), allowed, nullptr};
 }
 
-int64_t FilteredSource::code_at(int64_t position) const {
-    if (allowed_ == nullptr) return position;
+void FilteredSource::to_codes(Hit* first, Hit* last) const {
+    if (allowed_ == nullptr) return;
     const int64_t step = source_.tile_codes();
-    const int64_t begin = position / step * step;
-    const int64_t count = std::min(step, source_.count() - begin);
-    if (!gathers(allowed_->count_in(begin, count), count)) return position;
-    return allowed_->select(begin, position - begin);
+    int64_t tile_begin = -1;
+    bool gathered = false;
+    AllowedCodes::Walk walk(*allowed_, 0);
+    for (Hit* hit = first; hit != last; ++hit) {
+        const auto position = static_cast<int64_t>(hit_position(*hit));
+        if (const int64_t begin = position / step * step; begin != tile_begin) {
+            tile_begin = begin;
+            const int64_t count = std::min(step, source_.count() - begin);
+            gathered = gathers(allowed_->count_in(begin, count), count);
+            walk = AllowedCodes::Walk(*allowed_, begin);
+        }
+        if (!gathered) continue;
+        const int64_t code = walk.code_of_rank(position - tile_begin);
+        *hit = make_hit(hit_distance(*hit), static_cast<uint64_t>(code));
+    }
+}
+
+int64_t AllowedCodes::Walk::code_of_rank(int64_t rank) {
+    uint64_t word = allowed_->word_at(begin_, 64);
+    for (int64_t here = std::popcount(word); rank >= passed_ + here; here = std::popcount(word)) {
+        passed_ += here;
+        begin_ += 64;
+        word = allowed_->word_at(begin_, 64);
+    }
+    for (int64_t left = rank - passed_; left > 0; --left) word &= word - 1;
+    return begin_ + std::countr_zero(word);
 }
 
 }  // namespace hashcore

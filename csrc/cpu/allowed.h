@@ -36,8 +36,17 @@ class AllowedCodes {
                 visit(begin + done + std::countr_zero(word));
     }
 
-    /// Position of the allowed code of number `rank` among those from `begin` on.
-    int64_t select(int64_t begin, int64_t rank) const;
+    /// Finds the allowed codes from `begin` on by their number among them, in ascending order.
+    class Walk {
+     public:
+        Walk(const AllowedCodes& allowed, int64_t begin) : allowed_(&allowed), begin_(begin) {}
+        int64_t code_of_rank(int64_t rank);
+
+     private:
+        const AllowedCodes* allowed_;
+        int64_t begin_;
+        int64_t passed_ = 0;  // allowed codes before begin_
+    };
 
  private:
     /// Bits of up to 64 codes from `begin`, the first in the lowest bit; zero past `count`.
@@ -60,7 +69,7 @@ struct Tile {
 
 /// Codes behind a filter. A tile of which enough is forbidden is gathered: its allowed codes move
 /// together, in order, and take the positions from the tile's begin on, so that the order of
-/// positions is still the order of codes. code_at() turns such a position back.
+/// positions is still the order of codes. to_codes() turns such positions back.
 class FilteredSource {
  public:
     /// `allowed` may be null. Gathering a code costs about as much as scanning it
@@ -74,7 +83,8 @@ class FilteredSource {
     /// `begin` is a multiple of tile_codes() and `count` reaches the next one or the end.
     Tile tile(int64_t begin, int64_t count, WordBuffer& scratch) const;
 
-    int64_t code_at(int64_t position) const;
+    /// Turns the positions of hits into codes; the positions ascend.
+    void to_codes(Hit* first, Hit* last) const;
 
  private:
     static constexpr int64_t gather_cost = 16;

@@ -79,17 +79,16 @@ void FlatSearch::run(const Request& request, const Emit& emit) const {
         std::vector<Hit> hits;
         for (int64_t q = 0; q < task.queries; ++q) {
             hits.clear();
-            for (size_t r = first; r < last; ++r) passes[r]->append_to(q, hits);
+            for (size_t r = first; r < last; ++r) {
+                const size_t appended = hits.size();
+                passes[r]->append_to(q, hits);
+                filtered.to_codes(hits.data() + appended, hits.data() + hits.size());
+            }
             sort_hits(hits, request.bits);
             if (!request.keep_all)
                 hits.resize(std::min(hits.size(), static_cast<size_t>(request.k)));
-            if (allowed_)
-                for (Hit& hit : hits) {
-                    const auto position = static_cast<int64_t>(hit_position(hit));
-                    hit = make_hit(hit_distance(hit),
-                                   static_cast<uint64_t>(filtered.code_at(position)));
-                }
             emit(task.first_query + q, hits);
+            if (options_.monitor != nullptr) options_.monitor->advance(0);
         }
         for (size_t r = first; r < last; ++r) passes[r].reset();
     });

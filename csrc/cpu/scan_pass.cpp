@@ -31,18 +31,27 @@ void ScanPass::run() {
     const std::vector<uint32_t> guesses = guess_limits();
     const auto guessed = static_cast<int64_t>(guesses.size());
     for (int64_t q = 0; q < guessed; ++q) collectors_.restart(q, guesses[static_cast<size_t>(q)]);
-    scan(0, task_.queries);
+    scan(queries_, task_.queries, collectors_.data());
+
+    // A limit that never fell has seen fewer than k hits: the guess was too low, unless it was the
+    // request's own limit. Those queries make a second pass together.
+    std::vector<int64_t> failed;
+    std::vector<uint64_t> words;
+    std::vector<Collector> again;
     for (int64_t q = 0; q < guessed; ++q) {
-        // A limit that never fell has seen fewer than k hits: the guess was too low, unless it was
-        // the request's own limit.
         const uint32_t guess = guesses[static_cast<size_t>(q)];
         if (collectors_[q].limit < guess || guess == request_.limit) continue;
         collectors_.restart(q, request_.limit);
-        scan(q, 1);
+        failed.push_back(q);
+        words.insert(words.end(), queries_ + q * words_, queries_ + (q + 1) * words_);
+        again.push_back(collectors_[q]);
     }
+    if (failed.empty()) return;
+    scan(words.data(), static_cast<int64_t>(failed.size()), again.data());
+    for (size_t i = 0; i < failed.size(); ++i) collectors_.data()[failed[i]] = again[i];
 }
 
-void ScanPass::scan(int64_t first_query, int64_t query_count) {
+void ScanPass::scan(const uint64_t* queries, int64_t query_count, Collector* collectors) {
     const KernelTable& table = kernels();
     const int64_t step = source_.source().tile_codes();
     const int64_t end = task_.first_code + task_.codes;
@@ -52,9 +61,8 @@ void ScanPass::scan(int64_t first_query, int64_t query_count) {
         const Tile tile = source_.tile(begin, count, scratch_);
         if (tile.count > 0)
             table.scan(tile.blocks, static_cast<size_t>(tile.count), static_cast<size_t>(words_),
-                       queries_ + first_query * words_, static_cast<size_t>(query_count),
-                       static_cast<uint64_t>(begin), tile.allowed,
-                       collectors_.data() + first_query);
+                       queries, static_cast<size_t>(query_count), static_cast<uint64_t>(begin),
+                       tile.allowed, collectors);
         unreported += count * query_count;
         if (monitor_ != nullptr && unreported * words_ >= words_between_checks)
             monitor_->advance(std::exchange(unreported, 0));

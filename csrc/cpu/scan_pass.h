@@ -19,7 +19,7 @@ class ScanPass {
     void run();
 
  private:
-    void scan(int64_t first_query, int64_t query_count);
+    void scan(const uint64_t* queries, int64_t query_count, Collector* collectors);
     std::vector<uint32_t> guess_limits();
     int64_t sample(std::vector<uint32_t>& counts);
 

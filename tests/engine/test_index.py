@@ -196,7 +196,36 @@ def test_an_index_is_not_used_from_inside_its_own_progress() -> None:
     index = filled(10)
     with pytest.raises(RuntimeError, match="inside its own progress callback"):
         index.add(np.zeros((1, 8), np.uint8), progress=lambda done, total: len(index))
+    other = filled(20)
+    with pytest.raises(RuntimeError, match="inside its own progress callback"):
+        index.search(
+            np.zeros((1, 8), np.uint8),
+            progress=lambda *_: other.search(
+                np.zeros((1, 8), np.uint8), progress=lambda *_: len(index)
+            ),
+        )
     assert len(index) == 10
+
+
+def test_a_reader_gets_in_between_endless_adds() -> None:
+    index = filled(10)
+    codes = np.zeros((50_000, 8), np.uint8)
+    stop = threading.Event()
+
+    def add() -> None:
+        while not stop.is_set():
+            index.add(codes)
+
+    writers = [threading.Thread(target=add) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(5):
+            assert len(index) >= 10
+    finally:
+        stop.set()
+    for writer in writers:
+        writer.join()
 
 
 @pytest.mark.parametrize(

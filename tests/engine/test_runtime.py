@@ -180,13 +180,27 @@ def test_a_forked_child_searches() -> None:
     assert result.stdout == "0\n", result.stderr
 
 
-def test_a_daemon_thread_in_a_search_does_not_crash_the_exit() -> None:
-    script = """
+@pytest.mark.parametrize(
+    "call",
+    [
+        "hashcore.knn(codes, codes[:5000], 1, threads=1)",
+        "hashcore.knn(codes, codes[:5000], 1, threads=2)",
+        "index.search(codes[:5000], 1, progress=lambda done, total: sum(range(10**6)))",
+        "index.get(ids)",
+        "len(index)",
+    ],
+)
+def test_a_daemon_thread_in_a_call_does_not_crash_the_exit(call: str) -> None:
+    script = f"""
         import threading, time, numpy as np, hashcore
-        codes = np.zeros((2_000_000, 64), np.uint8)
-        for threads in (1, 2):
-            search = lambda: hashcore.knn(codes, codes[:5000], 1, threads=threads)
-            threading.Thread(target=search, daemon=True).start()
+        codes = np.zeros((1_000_000, 64), np.uint8)
+        ids = np.arange(1_000_000)
+        index = hashcore.Index(512)
+        index.add(codes)
+        def repeat():
+            while True:
+                {call}
+        threading.Thread(target=repeat, daemon=True).start()
         time.sleep(0.5)
         """
     result = run(script)
