@@ -72,17 +72,17 @@ void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const
                                            Query<V, W>(queries + (Q - 1) * width)};
     size_t start = 0;
     for (; start + group_codes <= code_count; start += group_codes) {
+        const auto part = [&](size_t p) {
+            const size_t block = start / codes_per_block + p / parts_per_block<V>;
+            return blocks + block * width * codes_per_block + p % parts_per_block<V> * V::lanes;
+        };
         typename V::Words nearest[Q];
+        part_distances<V, W, Q>(part(0), width, vector_queries, nearest);
 #pragma GCC unroll 32
-        for (size_t p = 0; p < group * parts_per_block<V>; ++p) {
-            const uint64_t* part =
-                blocks +
-                (start / codes_per_block + p / parts_per_block<V>)*width * codes_per_block +
-                p % parts_per_block<V> * V::lanes;
+        for (size_t p = 1; p < group * parts_per_block<V>; ++p) {
             typename V::Words distance[Q];
-            part_distances<V, W, Q>(part, width, vector_queries, distance);
-            for (size_t q = 0; q < Q; ++q)
-                nearest[q] = p == 0 ? distance[q] : V::min(nearest[q], distance[q]);
+            part_distances<V, W, Q>(part(p), width, vector_queries, distance);
+            for (size_t q = 0; q < Q; ++q) nearest[q] = V::min(nearest[q], distance[q]);
         }
         unsigned hits[Q];
         unsigned any = 0;
