@@ -157,8 +157,11 @@ void FlatIndex::own(int64_t capacity_codes) {
         std::copy_n(blocks(), interleaved_words(count_, bits_), larger.data());
         owned_ = std::move(larger);
     }
-    if (mapped_blocks_ == nullptr) return;
     if (mapped_ids_ != nullptr) owned_ids_.assign(mapped_ids_, mapped_ids_ + count_);
+    unmap();
+}
+
+void FlatIndex::unmap() {
     mapped_blocks_ = nullptr;
     mapped_ids_ = nullptr;
     mapped_bytes_ = 0;
@@ -168,9 +171,9 @@ void FlatIndex::own(int64_t capacity_codes) {
 /// Room for `batch`'s ids after the present ones, so that adding them cannot fail.
 void FlatIndex::reserve_ids(const Batch& batch) {
     if (continues_dense(batch)) return;
-    std::vector<int64_t> larger;
     const auto total = static_cast<size_t>(count_ + batch.count());
     if (dense_ids_) {
+        std::vector<int64_t> larger;
         larger.reserve(total);
         larger.resize(static_cast<size_t>(count_));
         std::iota(larger.begin(), larger.end(), int64_t{0});
@@ -226,7 +229,7 @@ void FlatIndex::merge(const Batch& batch, Monitor* monitor) {
     merged.own(total);
     merged.dense_ids_ = false;
     merged.owned_ids_.reserve(static_cast<size_t>(total));
-    std::vector<uint8_t> row(static_cast<size_t>(bytes_per_code(bits_)));
+    const CodeSource present = source();
     int64_t here = 0;
     int64_t there = 0;
     while (here < count_ || there < batch.count()) {
@@ -237,8 +240,7 @@ void FlatIndex::merge(const Batch& batch, Monitor* monitor) {
             write_code(merged.owned_.data(), merged.count_, bits_, batch.row(there));
             merged.owned_ids_.push_back(batch.ids[static_cast<size_t>(there++)]);
         } else {
-            read_code(blocks(), here, bits_, row.data());
-            write_code(merged.owned_.data(), merged.count_, bits_, row.data());
+            present.copy_code(here, merged.owned_.data(), merged.count_);
             merged.owned_ids_.push_back(id_at(here++));
         }
         ++merged.count_;
@@ -253,10 +255,7 @@ void FlatIndex::merge(const Batch& batch, Monitor* monitor) {
     owned_ = std::move(merged.owned_);
     owned_ids_ = std::move(merged.owned_ids_);
     dense_ids_ = merged.dense_ids_;
-    mapping_.reset();
-    mapped_blocks_ = nullptr;
-    mapped_ids_ = nullptr;
-    mapped_bytes_ = 0;
+    unmap();
     count_ = total;
 }
 

@@ -46,6 +46,7 @@ class FlatIndex final : public Index {
     CodeSource source() const { return CodeSource::blocks(blocks(), count_, bits_); }
     SearchOptions resolved(const SearchOptions& options) const;
     void own(int64_t capacity_codes);
+    void unmap();
     void append(const Batch& batch, Monitor* monitor);
     void merge(const Batch& batch, Monitor* monitor);
     void reserve_ids(const Batch& batch);
