@@ -43,3 +43,10 @@ def as_array(x: Array, name: str) -> NDArray[Any]:
             "Use .cpu() for another device, .float() for bfloat16."
         ) from error
     return viewed
+
+
+def describe(x: object) -> str:
+    """Say what came instead, for an error: "float32 [10, 64]", or the type's name."""
+    if hasattr(x, "dtype") and hasattr(x, "shape"):
+        return f"{x.dtype} {list(x.shape)}"
+    return type(x).__name__

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashcore import _core
-from hashcore._arrays import Array, as_array
+from hashcore._arrays import Array, as_array, describe
 
 CodeSource = Literal["ubinary", "int8_offset", "int8_view", "little"]
 
@@ -79,7 +79,7 @@ def convert(codes: Array, *, source: CodeSource) -> NDArray[np.uint8]:
         raise ValueError(f"source: expected one of {names}; got {source!r}")
     array = as_array(codes, "codes")
     wanted = np.dtype(np.int8 if source.startswith("int8") else np.uint8)
-    got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else type(array)
+    got = describe(array)
     if not isinstance(array, np.ndarray) or array.dtype != wanted:
         raise TypeError(f"codes: expected {wanted} [n, B] for source={source!r}; got {got}")
     if array.ndim not in (1, 2):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hashcore._arrays import describe
+from hashcore._files import replacing
 
 
 def open_array(path: Path) -> NDArray[Any]:
@@ -47,29 +48,15 @@ def open_codes(path: Path) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim != 2:
         raise ValueError(
             f"{path}: expected packed codes, uint8 [n, bytes]; "
-            f"got {array.dtype} {list(array.shape)}. hashcore encode or hashcore.pack makes codes"
+            f"got {describe(array)}. hashcore encode or hashcore.pack makes codes"
         )
     return array
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_codes(path: Path, chunks: Iterable[NDArray[np.uint8]], rows: int, width: int) -> None:
     """Write chunks of codes as one `.npy` file, uint8 [rows, width], one chunk in memory."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (rows, width)}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         written = 0

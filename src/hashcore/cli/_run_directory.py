@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hashcore._files import replacing
 from hashcore.data import CrossModalDataset, Split, load
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ def write_run(
         "source": dataclasses.asdict(source),
         "settings": settings,
     }
-    partial = directory / f"{_RECORD}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
-    partial.replace(directory / _RECORD)
+    with replacing(directory / _RECORD) as stream:
+        stream.write((json.dumps(record, indent=2, default=str) + "\n").encode())
 
 
 def read_source(directory: Path) -> Source:

@@ -12,6 +12,7 @@ import tyro
 from numpy.typing import NDArray
 
 import hashcore
+from hashcore._arrays import describe
 from hashcore.cli._arrays import open_array, open_codes
 from hashcore.cli._parse import parse, progress_bar
 
@@ -73,7 +74,6 @@ def _ids(path: Path | None, total: int) -> NDArray[np.int64] | None:
     ids = open_array(path)
     if ids.dtype != np.int64 or ids.shape != (total,):
         raise ValueError(
-            f"{path}: expected int64 [{total}], an id for every code; "
-            f"got {ids.dtype} {list(ids.shape)}"
+            f"{path}: expected int64 [{total}], an id for every code; got {describe(ids)}"
         )
     return ids

@@ -12,7 +12,8 @@ import tyro
 from numpy.typing import NDArray
 
 import hashcore
-from hashcore.cli._arrays import open_codes, replacing
+from hashcore._files import replacing
+from hashcore.cli._arrays import open_codes
 from hashcore.cli._parse import as_json, parse, progress_bar
 from hashcore.cli._run_directory import load_hasher, read_source
 
@@ -72,6 +73,7 @@ def main(args: Sequence[str]) -> int:
             progress=progress,
         )
     if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(options.out) as stream:
             np.savez(stream, distances=result.distances, ids=result.ids)
         print(f"{options.out}: {len(queries):,} queries, {options.k} hits each")

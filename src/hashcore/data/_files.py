@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashcore._arrays import describe
+
 
 class DatasetFileError(ValueError):
     """A data file is missing or is not what its name says; the text tells where to get it."""
@@ -40,9 +42,7 @@ def features(value: Any, name: str, path: Path, expected: str) -> NDArray[np.flo
     """A finite float32 [N, D] copy of a matrix from a file, or DatasetFileError."""
     array = np.asarray(value)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
-        raise DatasetFileError(
-            f"{path}: {name} is {array.dtype} {list(array.shape)}, not a matrix. {expected}"
-        )
+        raise DatasetFileError(f"{path}: {name} is {describe(array)}, not a matrix. {expected}")
     out = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(out).all():
         raise DatasetFileError(f"{path}: {name} holds NaN or infinite values. {expected}")

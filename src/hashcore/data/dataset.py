@@ -8,14 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hashcore._arrays import describe
 from hashcore.data.split import Split
 from hashcore.data.vocabulary import Vocabulary
 
 TRANSFORMS = ("none", "sqrt", "log")
-
-
-def _describe(array: NDArray[Any]) -> str:
-    return f"{array.dtype} {list(array.shape)}"
 
 
 def _check_features(name: str, array: NDArray[Any], transform: str) -> None:
@@ -36,7 +33,7 @@ def _check_modality(
     if features and array.ndim == 2 and array.dtype == np.float32:
         _check_features(name, array, transform)
     elif features or (array.dtype == np.float32):
-        raise ValueError(f"{name}: expected float32 [N, D] or {other}; got {_describe(array)}")
+        raise ValueError(f"{name}: expected float32 [N, D] or {other}; got {describe(array)}")
     elif transform != "none":
         raise ValueError(f'{name}_transform: "{transform}" is for float32 features only')
 
@@ -95,7 +92,7 @@ class CrossModalDataset:
 
     def _check_rows(self) -> None:
         if self.labels.dtype != np.bool_ or self.labels.ndim != 2:
-            raise ValueError(f"labels: expected bool [N, C]; got {_describe(self.labels)}")
+            raise ValueError(f"labels: expected bool [N, C]; got {describe(self.labels)}")
         rows = {"image": len(self.image), "text": len(self.text), "labels": len(self.labels)}
         if self.captions:
             rows["captions"] = len(self.captions)

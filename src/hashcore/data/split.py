@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hashcore._arrays import describe
+from hashcore._files import replacing
+
 _PARTS = ("train", "query", "database")
 
 
@@ -19,8 +22,7 @@ def _row_ids(name: str, value: object) -> NDArray[np.int64]:
     rows = np.asarray(value)
     if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
         raise ValueError(
-            f"split.{name}: expected a 1-D integer array of row ids; "
-            f"got {rows.dtype} {list(rows.shape)}"
+            f"split.{name}: expected a 1-D integer array of row ids; got {describe(rows)}"
         )
     rows = rows.astype(np.int64)
     if rows.size and rows.min() < 0:
@@ -92,9 +94,8 @@ class Split:
             "hash": self.hash,
             **{name: getattr(self, name).tolist() for name in _PARTS},
         }
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(document) + "\n", encoding="utf-8")
-        partial.replace(target)
+        with replacing(target) as stream:
+            stream.write((json.dumps(document) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Split:

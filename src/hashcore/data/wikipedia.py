@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashcore._arrays import describe
 from hashcore.data._files import DatasetFileError, features, load_mat, one_hot
 from hashcore.data.dataset import CrossModalDataset
 from hashcore.data.split import Split
@@ -54,8 +55,7 @@ def _labels(value: Any, name: str, path: Path) -> NDArray[np.bool_]:
         labels: NDArray[np.bool_] = array.astype(np.bool_)
         return labels
     raise DatasetFileError(
-        f"{path}: {name} is {array.dtype} {list(array.shape)}, neither class ids nor one-hot "
-        f"rows. {EXPECTED}"
+        f"{path}: {name} is {describe(array)}, neither class ids nor one-hot rows. {EXPECTED}"
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashcore import _core
-from hashcore._arrays import Array, as_array
+from hashcore._arrays import Array, as_array, describe
 from hashcore.metrics.report import PerQuery, PrCurve, Protocol, Report
 from hashcore.search import Progress
 
@@ -77,7 +77,7 @@ def evaluate(
     database = as_array(database_codes, "database_codes")
     if isinstance(queries, np.ndarray) and queries.ndim == 2 and len(queries) == 0:
         raise ValueError(
-            f"query_codes: expected at least one query to average over; got {_describe(queries)}."
+            f"query_codes: expected at least one query to average over; got {describe(queries)}."
         )
     found = _core.evaluate(
         queries,
@@ -135,12 +135,6 @@ def relevance_counts(
     )
 
 
-def _describe(x: object) -> str:
-    if not isinstance(x, np.ndarray):
-        return type(x).__name__
-    return f"{x.dtype} {list(x.shape)}"
-
-
 @dataclass(frozen=True)
 class _Labels:
     """Labels as the engine takes them."""
@@ -158,7 +152,7 @@ class _Labels:
             kind = "class ids int64 [N]" if query.ndim == 1 else "multi-hot bool or uint8 [N, C]"
             raise ValueError(
                 f"database_labels: expected {kind}, the kind of query_labels; "
-                f"got {_describe(database)}."
+                f"got {describe(database)}."
             )
         if query.ndim == 1:
             known, dense = np.unique(np.concatenate([query, database]), return_inverse=True)
@@ -168,7 +162,7 @@ class _Labels:
         if database.shape[1] != classes:
             raise ValueError(
                 f"database_labels: expected {classes} classes, as query_labels; "
-                f"got {_describe(database)}."
+                f"got {describe(database)}."
             )
         packed = [np.packbits(side, axis=1) for side in (query, database)]
         return _Labels(packed[0], packed[1], classes, classes)
@@ -178,13 +172,13 @@ def _label_array(x: Array, name: str, rows: str) -> NDArray[Any]:
     expected = f"class ids int64 [{rows}] or multi-hot bool or uint8 [{rows}, C]"
     labels = as_array(x, name)
     if not isinstance(labels, np.ndarray):
-        raise TypeError(f"{name}: expected {expected}; got {_describe(labels)}.")
+        raise TypeError(f"{name}: expected {expected}; got {describe(labels)}.")
     multi_hot = labels.dtype in (np.bool_, np.uint8)
     if labels.ndim == 2 and multi_hot:
         if not 1 <= labels.shape[1] <= _MAX_CLASSES:
             raise ValueError(
                 f"{name}: expected {expected} with 1..{_MAX_CLASSES} classes; "
-                f"got {_describe(labels)}."
+                f"got {describe(labels)}."
             )
         if labels.dtype == np.uint8 and labels.size and labels.max() > 1:
             raise ValueError(f"{name}: expected multi-hot 0 and 1; got the value {labels.max()}.")
@@ -196,7 +190,7 @@ def _label_array(x: Array, name: str, rows: str) -> NDArray[Any]:
         hint = " Class ids of another integer type: use .astype(numpy.int64)."
     elif labels.dtype.kind in "iuf" and labels.ndim == 2:
         hint = " Multi-hot of another type: use .astype(bool)."
-    raise TypeError(f"{name}: expected {expected}; got {_describe(labels)}.{hint}")
+    raise TypeError(f"{name}: expected {expected}; got {describe(labels)}.{hint}")
 
 
 @dataclass(frozen=True)

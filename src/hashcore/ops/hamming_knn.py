@@ -7,15 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hashcore._arrays import describe
+
 _PAIRS_PER_CHUNK = 1 << 21
 _POPCOUNT = [bin(byte).count("1") for byte in range(256)]
 
 
 def _check(name: str, codes: Tensor) -> None:
     if codes.dtype != torch.uint8 or codes.ndim != 2:
-        raise ValueError(
-            f"{name}: expected uint8 [n, bytes]; got {codes.dtype} {list(codes.shape)}"
-        )
+        raise ValueError(f"{name}: expected uint8 [n, bytes]; got {describe(codes)}")
 
 
 def hamming_distances_reference(database: Tensor, queries: Tensor) -> Tensor:

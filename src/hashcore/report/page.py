@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from hashcore._files import replacing
 from hashcore.data import CrossModalDataset
 from hashcore.report import charts
 from hashcore.report.result import Answer, DemoResult, Hit
@@ -45,9 +45,8 @@ def render(result: DemoResult, dataset: CrossModalDataset) -> str:
 def write(html: str, path: Path) -> None:
     """Write the page; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as stream:
+        stream.write(html.encode())
 
 
 def duration(seconds: float) -> str:

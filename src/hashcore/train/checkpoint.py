@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import safetensors.torch
 from torch import Tensor
 
 from hashcore import FormatError
+from hashcore._files import replacing
 
 FORMAT = "hashcore-checkpoint"
 VERSION = 1
@@ -35,10 +35,12 @@ def write(path: Path, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) ->
     blob = safetensors.torch.save({k: _flat(v) for k, v in tensors.items()})
     digest = hashlib.sha256(blob).hexdigest()
     name = f"tensors-{digest[:16]}.safetensors"
-    _write_durably(path / name, blob)
+    with replacing(path / name) as stream:
+        stream.write(blob)
     header = {"format": FORMAT, "version": VERSION, "tensors": {"file": name, "sha256": digest}}
     text = json.dumps({**header, **meta}, indent=1, ensure_ascii=False)
-    _write_durably(path / JSON_NAME, text.encode())
+    with replacing(path / JSON_NAME) as stream:
+        stream.write(text.encode())
     for stale in path.glob("tensors-*.safetensors*"):
         if stale.name != name:
             stale.unlink(missing_ok=True)
@@ -130,18 +132,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(entry, dict) or not {"file", "sha256"} <= entry.keys():
         raise FormatError(f"{file}: damaged: it names no tensor file")
     return meta
-
-
-def _write_durably(file: Path, data: bytes) -> None:
-    """Write beside `file`, flush to the disk, and rename over it."""
-    temporary = file.with_name(file.name + ".part")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashcore._arrays import describe
 from hashcore.methods import InputSpec
 
 Transform = Literal["none", "sqrt", "log"]
@@ -34,7 +35,7 @@ def input_spec(x: NDArray[Any], *, vocabulary: int = 0) -> InputSpec:
         return InputSpec("features", x.shape[1:])
     raise TypeError(
         "expected float [N, D] features, uint8 [N, C, H, W] pixels or int64 [N, L] token ids; "
-        f"got {x.dtype} {list(x.shape)}"
+        f"got {describe(x)}"
     )
 
 
@@ -87,9 +88,9 @@ class Preparation:
         if isinstance(x, Tensor):
             x = x.detach().cpu().numpy()
         expected = self.expected
+        got = describe(x)
         if not isinstance(x, np.ndarray):
-            raise TypeError(f"{name}: expected {expected}; got {type(x).__name__}")
-        got = f"{x.dtype} {list(x.shape)}"
+            raise TypeError(f"{name}: expected {expected}; got {got}")
         kinds = {"features": "f", "pixels": "u", "tokens": "i"}
         right_width = x.dtype.itemsize in {"f": (2, 4, 8), "u": (1,), "i": (8,)}.get(
             x.dtype.kind, ()
