@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from hashcore.data import CrossModalDataset
 from hashcore.methods import BranchConfig, DTHConfig
-from hashcore.train import Hasher, TrainConfig, fit
+from hashcore.train import Hasher, TrainConfig, checkpoint, fit
 from hashcore.train import loop as loop_module
 from train.synthetic import make_features
 
@@ -118,6 +119,25 @@ def test_control_c_leaves_a_checkpoint_and_one_line(
     (line,) = [line for line in stderr.splitlines() if line.startswith("interrupted")]
     assert str(tmp_path / "c") in line
     check_resumed(tmp_path / "c", left_alone)
+
+
+def test_an_interrupt_as_the_checkpoint_is_complete_tells_of_it(
+    features: CrossModalDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    real = checkpoint.write
+
+    def interrupted(*args: Any) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(features, "dth", 16, CONFIG, quick(4, tmp_path))
+    assert course(tmp_path) == ("choose", 1)
+    assert "interrupted: epoch 1 of 4" in capfd.readouterr().err
 
 
 def test_an_interrupt_inside_an_epoch_loses_that_epoch_only(

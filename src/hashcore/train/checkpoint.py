@@ -58,11 +58,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         FileNotFoundError: there is nothing at `path`.
         FormatError: what is there is no checkpoint, is damaged, or is of a newer version.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
-    if not exists(path):
-        raise FormatError(f"{path}: not a checkpoint: expected a directory with {JSON_NAME}")
-    meta = _read_json(path / JSON_NAME)
+    meta = read_meta(path)
     entry = meta["tensors"]
     file = path / str(entry["file"])
     if file.parent != path or not file.is_file():
@@ -74,6 +70,15 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return meta, safetensors.torch.load(blob)
     except safetensors.SafetensorError as error:
         raise FormatError(f"{file}: not a safetensors file: {error}") from error
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Meta data alone; raises as `read` does, but the tensors are not looked at."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    if not exists(path):
+        raise FormatError(f"{path}: not a checkpoint: expected a directory with {JSON_NAME}")
+    return _read_json(path / JSON_NAME)
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

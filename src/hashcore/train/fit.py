@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,13 @@ class Course:
     epochs: int
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
     chosen: int = 0
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> Course:
+        """The course that a checkpoint's meta data tells of."""
+        state = dict(meta["course"])
+        state["scores"] = {int(epoch): scores for epoch, scores in state["scores"].items()}
+        return cls(**state)
 
     def add(self, scores: dict[str, float]) -> bool:
         """Note the scores of this epoch; whether they are the best so far."""
@@ -116,7 +123,6 @@ class _Run:
             raise ValueError(f"expected at least 2 training rows to fit; got {len(self.fitted)}")
         self.identity = self._identity()
         self.best: dict[str, Tensor] = {}
-        self.kept = ""
 
     def run(self) -> Hasher:
         """All stages, from the start or from the checkpoint."""
@@ -160,12 +166,9 @@ class _Run:
             raise FormatError(f"{directory}: not a training's checkpoint")
         if difference := _difference(meta["identity"], self.identity):
             raise ValueError(f"{directory}: the checkpoint is of another run: {difference}")
-        state = dict(meta["course"])
-        state["scores"] = {int(epoch): scores for epoch, scores in state["scores"].items()}
         self.best = checkpoint.under("best", tensors)
-        self.kept = self._describe(Course(**state))
         hasher = Hasher.restore(meta, tensors, directory).to(self.device)
-        return hasher, Course(**state), tensors
+        return hasher, Course.of(meta), tensors
 
     def _new(self, course: Course) -> Hasher:
         """An untrained hasher with the statistics of the rows of this stage."""
@@ -239,15 +242,17 @@ class _Run:
         }
         tensors = hasher.tensors() | loop.state() | checkpoint.with_prefix("best", self.best)
         checkpoint.write(self.train.checkpoint_dir, meta, tensors)
-        self.kept = self._describe(course)
 
     def _interrupted(self) -> str:
         where = self.train.checkpoint_dir
         if where is None:
             return "interrupted: nothing is kept (no checkpoint_dir)"
-        if not self.kept:
+        # The file is asked, not a note of ours: the interrupt may have come between the two.
+        meta = checkpoint.read_meta(where) if checkpoint.exists(where) else {}
+        if meta.get("kind") != "training":
             return "interrupted: no epoch was complete yet"
-        return f"interrupted: {self.kept} is kept in {where}; resume goes on from there"
+        kept = self._describe(Course.of(meta))
+        return f"interrupted: {kept} is kept in {where}; resume goes on from there"
 
     def _stop_early(self, course: Course) -> bool:
         choosing = course.stage == "choose" and self.train.selection != "last"
