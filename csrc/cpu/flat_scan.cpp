@@ -38,7 +38,7 @@ class FlatSearch {
 
  private:
     ScanPlan plan(const Request& request) const {
-        constexpr int64_t largest_group = 256;
+        constexpr int64_t largest_group = 1024;
         constexpr int64_t state_bytes = int64_t{64} << 20;
         const int64_t bytes_a_query = request.keep_all ? 0 : 16 * request.k + 4 * request.bits + 4;
         const int64_t most =

@@ -41,6 +41,18 @@ struct Collector {
     void* owner;
 };
 
+/// Threes of bits of a word, and pairs of those threes (the last bit stands for a three), whose
+/// carries the sliced scan looks up.
+inline constexpr size_t sliced_triples = 21;
+inline constexpr size_t sliced_pairs = 11;
+inline constexpr size_t max_sliced_words = 32;
+
+/// One word of a query of the sliced scan: offsets into the tables of its carries.
+struct SlicedWord {
+    uint8_t triple[sliced_triples];
+    uint8_t pair[2][sliced_pairs];  ///< by the parity that the count starts with
+};
+
 struct KernelTable {
     const char* name;
 
@@ -52,6 +64,18 @@ struct KernelTable {
     /// with `allowed` (a byte a block) only those whose bit is set.
     void (*scan)(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
                  size_t query_count, uint64_t first, const uint8_t* allowed, Collector* collectors);
+
+    /// The same for many queries of up to max_sliced_words words; see kernels/sliced_scan.inl.h.
+    /// slice_queries() fills `sliced` [query_count, words] once; scan_sliced() needs scratch of
+    /// `sliced_table_words` for each word, scans as many codes as make whole slices, and returns
+    /// how many those were.
+    size_t sliced_table_words;
+    void (*slice_queries)(const uint64_t* queries, size_t query_count, size_t words,
+                          SlicedWord* sliced);
+    size_t (*scan_sliced)(const uint64_t* blocks, size_t code_count, size_t words,
+                          const uint64_t* queries, const SlicedWord* sliced, size_t query_count,
+                          uint64_t first, const uint8_t* allowed, Collector* collectors,
+                          uint64_t* scratch);
 
     /// Packs `values > threshold` of rows [row_count, bits], most significant bit first, pad bits
     /// zero. Returns the first row with a NaN, or row_count.

@@ -11,6 +11,7 @@ namespace hashcore {
 namespace {
 
 constexpr int64_t words_between_checks = 1 << 20;
+constexpr int64_t min_sliced_queries = 24;  // tabulating a slice costs about so many
 constexpr int64_t sampled_blocks = 128;
 constexpr int64_t sampled_codes = sampled_blocks * block_codes;
 
@@ -55,14 +56,30 @@ void ScanPass::scan(const uint64_t* queries, int64_t query_count, Collector* col
     const KernelTable& table = kernels();
     const int64_t step = source_.source().tile_codes();
     const int64_t end = task_.first_code + task_.codes;
+    const bool sliced = query_count >= min_sliced_queries && source_.source().can_be_sliced();
+    if (sliced) {
+        sliced_queries_.resize(static_cast<size_t>(query_count * words_));
+        table.slice_queries(queries, static_cast<size_t>(query_count), static_cast<size_t>(words_),
+                            sliced_queries_.data());
+        sliced_scratch_ = WordBuffer(words_ * static_cast<int64_t>(table.sliced_table_words));
+    }
     int64_t unreported = 0;
     for (int64_t begin = task_.first_code; begin < end; begin += step) {
         const int64_t count = std::min(step, end - begin);
         const Tile tile = source_.tile(begin, count, scratch_);
-        if (tile.count > 0)
-            table.scan(tile.blocks, static_cast<size_t>(tile.count), static_cast<size_t>(words_),
-                       queries, static_cast<size_t>(query_count), static_cast<uint64_t>(begin),
-                       tile.allowed, collectors);
+        const auto offered = static_cast<size_t>(tile.count);
+        size_t done = 0;
+        if (sliced)
+            done = table.scan_sliced(tile.blocks, offered, static_cast<size_t>(words_), queries,
+                                     sliced_queries_.data(), static_cast<size_t>(query_count),
+                                     static_cast<uint64_t>(begin), tile.allowed, collectors,
+                                     sliced_scratch_.data());
+        if (done < offered)
+            table.scan(tile.blocks + done * static_cast<size_t>(words_), offered - done,
+                       static_cast<size_t>(words_), queries, static_cast<size_t>(query_count),
+                       static_cast<uint64_t>(begin) + done,
+                       tile.allowed == nullptr ? nullptr : tile.allowed + done / codes_per_block,
+                       collectors);
         unreported += count * query_count;
         if (monitor_ != nullptr && unreported * words_ >= words_between_checks)
             monitor_->advance(std::exchange(unreported, 0));

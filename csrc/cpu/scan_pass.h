@@ -31,6 +31,8 @@ class ScanPass {
     GroupCollectors& collectors_;
     int64_t words_;
     WordBuffer scratch_;
+    std::vector<SlicedWord> sliced_queries_;
+    WordBuffer sliced_scratch_;
 };
 
 }  // namespace hashcore

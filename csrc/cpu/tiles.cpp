@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::align_val_t alignment{64};
 constexpr int64_t tile_bytes = 32 * 1024;
+constexpr int64_t slice_multiple = 512;  // codes of a slice at the widest level
 
 /// Words of a packed row, zero past its last byte, each handed to put(word, value).
 template <class Put>
@@ -92,7 +93,8 @@ std::vector<uint64_t> row_words(CodesView codes) {
 }
 
 int64_t CodeSource::tile_codes() const {
-    return std::max(block_codes, tile_bytes / (words() * 8) / block_codes * block_codes);
+    const int64_t unit = can_be_sliced() ? slice_multiple : block_codes;
+    return std::max(unit, tile_bytes / (words() * 8) / unit * unit);
 }
 
 const uint64_t* CodeSource::tile(int64_t begin, int64_t count, WordBuffer& scratch) const {

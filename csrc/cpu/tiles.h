@@ -65,6 +65,9 @@ class CodeSource {
     int64_t bits() const { return rows_.bits; }
     int64_t words() const { return words_per_code(rows_.bits); }
 
+    /// Whether codes are narrow enough for KernelTable::scan_sliced.
+    bool can_be_sliced() const { return words() <= static_cast<int64_t>(max_sliced_words); }
+
     /// Codes of a tile that stays in the first-level cache while queries pass over it.
     int64_t tile_codes() const;
 

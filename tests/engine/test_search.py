@@ -78,7 +78,7 @@ def search_cases(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "bits": bits,
         "count": draw(st.integers(0, 400)),
-        "queries": draw(st.integers(0, 9)),
+        "queries": draw(st.integers(0, 9) | st.integers(20, 60)),
         "k": draw(st.integers(0, 450)),
         "max_distance": draw(st.none() | st.integers(0, bits + 2)),
         "threads": draw(st.integers(1, 4)),

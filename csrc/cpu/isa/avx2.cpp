@@ -43,6 +43,13 @@ struct Avx2 {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                          _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(x, even)));
     }
+    static constexpr size_t plane_lanes = 4;
+    typedef uint64_t Plane __attribute__((vector_size(32)));
+    static Plane xor3(Plane a, Plane b, Plane c) { return a ^ b ^ c; }
+    static Plane majority(Plane a, Plane b, Plane c) { return ((a ^ b) & c) | (a & b); }
+    static bool all_set(Plane a) {
+        return _mm256_testc_si256((__m256i)a, _mm256_set1_epi64x(-1)) != 0;
+    }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         const __m256 limit = _mm256_set1_ps(threshold);
         __m256 nan = _mm256_setzero_ps();

@@ -25,6 +25,17 @@ struct Avx512Common {
     // 64-bit one has three times its latency on some processors.
     static Words min(Words a, Words b) { return _mm512_min_epu32(a, b); }
     static unsigned below(Words a, Words limit) { return _mm512_cmplt_epu64_mask(a, limit); }
+    static constexpr size_t plane_lanes = 8;
+    typedef uint64_t Plane __attribute__((vector_size(64)));
+    static Plane xor3(Plane a, Plane b, Plane c) {
+        return (Plane)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
+    }
+    static Plane majority(Plane a, Plane b, Plane c) {
+        return (Plane)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0xE8);
+    }
+    static bool all_set(Plane a) {
+        return _mm512_cmpneq_epi64_mask((__m512i)a, _mm512_set1_epi64(-1)) == 0;
+    }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         const __m512 limit = _mm512_set1_ps(threshold);
         uint64_t mask = 0;

@@ -31,6 +31,11 @@ struct Neon {
                                      (vgetq_lane_u64(mask, 1) & 2U));
     }
     static void store(uint32_t* to, Words x) { vst1_u32(to, vmovn_u64(x)); }
+    static constexpr size_t plane_lanes = 2;
+    using Plane = uint64x2_t;
+    static Plane xor3(Plane a, Plane b, Plane c) { return a ^ b ^ c; }
+    static Plane majority(Plane a, Plane b, Plane c) { return vbslq_u64(a ^ b, c, a); }
+    static bool all_set(Plane a) { return (a[0] & a[1]) == ~uint64_t{0}; }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         return greater_by_lane(values, 64, threshold, has_nan);
     }

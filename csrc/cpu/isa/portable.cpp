@@ -57,6 +57,11 @@ struct Portable {
     static void store(uint32_t* to, const Words& x) {
         for (size_t i = 0; i < lanes; ++i) to[i] = static_cast<uint32_t>(x.lane[i]);
     }
+    static constexpr size_t plane_lanes = 2;
+    typedef uint64_t Plane __attribute__((vector_size(16)));
+    static Plane xor3(Plane a, Plane b, Plane c) { return a ^ b ^ c; }
+    static Plane majority(Plane a, Plane b, Plane c) { return ((a ^ b) & c) | (a & b); }
+    static bool all_set(Plane a) { return (a[0] & a[1]) == ~uint64_t{0}; }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         return greater_by_lane(values, 64, threshold, has_nan);
     }

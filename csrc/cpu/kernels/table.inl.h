@@ -3,13 +3,15 @@
 #include "cpu/kernels/distances.inl.h"
 #include "cpu/kernels/pack.inl.h"
 #include "cpu/kernels/scan.inl.h"
+#include "cpu/kernels/sliced_scan.inl.h"
 
 namespace hashcore {
 namespace {
 
 template <class V>
 constexpr KernelTable make_kernel_table() {
-    return {V::name, distances<V>, scan<V>, pack_f32<V>};
+    return {V::name,          distances<V>,   scan<V>,    table_words<V>,
+            slice_queries<V>, scan_sliced<V>, pack_f32<V>};
 }
 
 }  // namespace
