@@ -80,11 +80,11 @@ void FilteredSource::to_codes(Hit* first, Hit* last) const {
 }
 
 int64_t AllowedCodes::Walk::code_of_rank(int64_t rank) {
-    uint64_t word = allowed_->word_at(begin_, 64);
+    uint64_t word = allowed_->bits_of(begin_, 64);
     for (int64_t here = std::popcount(word); rank >= passed_ + here; here = std::popcount(word)) {
         passed_ += here;
         begin_ += 64;
-        word = allowed_->word_at(begin_, 64);
+        word = allowed_->bits_of(begin_, 64);
     }
     for (int64_t left = rank - passed_; left > 0; --left) word &= word - 1;
     return begin_ + std::countr_zero(word);

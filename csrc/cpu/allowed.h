@@ -22,17 +22,24 @@ class AllowedCodes {
         return reinterpret_cast<const uint8_t*>(words_.data()) + begin / 8;
     }
 
+    /// Bits of up to 64 codes from `begin`, the first in the lowest bit; zero past `count`.
+    uint64_t bits_of(int64_t begin, int64_t count) const {
+        uint64_t word;
+        std::memcpy(&word, block_masks(begin), sizeof word);
+        return count < 64 ? word & ((uint64_t{1} << count) - 1) : word;
+    }
+
     int64_t count_in(int64_t begin, int64_t count) const {
         int64_t found = 0;
         for (int64_t done = 0; done < count; done += 64)
-            found += std::popcount(word_at(begin + done, count - done));
+            found += std::popcount(bits_of(begin + done, count - done));
         return found;
     }
 
     template <class Visit>
     void for_each(int64_t begin, int64_t count, const Visit& visit) const {
         for (int64_t done = 0; done < count; done += 64)
-            for (uint64_t word = word_at(begin + done, count - done); word != 0; word &= word - 1)
+            for (uint64_t word = bits_of(begin + done, count - done); word != 0; word &= word - 1)
                 visit(begin + done + std::countr_zero(word));
     }
 
@@ -49,14 +56,7 @@ class AllowedCodes {
     };
 
  private:
-    /// Bits of up to 64 codes from `begin`, the first in the lowest bit; zero past `count`.
-    uint64_t word_at(int64_t begin, int64_t count) const {
-        uint64_t word;
-        std::memcpy(&word, block_masks(begin), sizeof word);
-        return count < 64 ? word & ((uint64_t{1} << count) - 1) : word;
-    }
-
-    std::vector<uint64_t> words_;  // one more than the codes need, so that word_at may read past
+    std::vector<uint64_t> words_;  // one more than the codes need, so that bits_of may read past
     int64_t total_ = 0;
 };
 

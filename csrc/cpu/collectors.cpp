@@ -70,7 +70,7 @@ void GroupCollectors::append_to(int64_t query, std::vector<Hit>& hits) const {
 }
 
 void sort_hits(std::vector<Hit>& hits, int64_t bits) {
-    constexpr size_t counting_sort_from = 512;
+    constexpr size_t counting_sort_from = 48;
     if (hits.size() < std::max(counting_sort_from, static_cast<size_t>(bits) / 8)) {
         std::sort(hits.begin(), hits.end());
         return;

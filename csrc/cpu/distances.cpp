@@ -8,7 +8,7 @@
 namespace hashcore {
 namespace {
 
-constexpr int64_t queries_per_task = 64;
+constexpr GroupSize queries_per_task{32, 64};
 
 }  // namespace
 

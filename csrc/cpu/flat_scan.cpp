@@ -43,7 +43,10 @@ class FlatSearch {
         const int64_t bytes_a_query = request.keep_all ? 0 : 16 * request.k + 4 * request.bits + 4;
         const int64_t most =
             std::clamp<int64_t>(state_bytes / (bytes_a_query + 1), 1, largest_group);
-        return plan_scan(source_, queries_.count, threads_, most);
+        // Every range finds its own k hits, every group tabulates its own slices.
+        const bool many_hits = !request.keep_all && request.k > source_.count() / 64;
+        const int64_t least = many_hits ? 32 : 128;
+        return plan_scan(source_, queries_.count, threads_, {least, most});
     }
 
     const CodeSource& source_;

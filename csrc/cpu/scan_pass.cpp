@@ -12,8 +12,16 @@ namespace {
 
 constexpr int64_t words_between_checks = 1 << 20;
 constexpr int64_t min_sliced_queries = 24;  // tabulating a slice costs about so many
-constexpr int64_t sampled_blocks = 128;
-constexpr int64_t sampled_codes = sampled_blocks * block_codes;
+constexpr int64_t run_codes = 64;           // neighbours that are sampled together
+
+/// Codes to sample for the k nearest of `codes`: every one sampled costs a little, and every one
+/// too few lets k / sample more codes pass as hits at first.
+int64_t sample_size(int64_t k, int64_t codes) {
+    constexpr int64_t least = 256;
+    constexpr int64_t most = 8192;
+    const int64_t wanted = std::clamp(k > most ? most : 32 * k, least, most);
+    return std::min(wanted, codes / 16) / run_codes * run_codes;
+}
 
 }  // namespace
 
@@ -93,13 +101,13 @@ std::vector<uint32_t> ScanPass::guess_limits() {
     const AllowedCodes* allowed = source_.allowed();
     const int64_t codes =
         allowed == nullptr ? task_.codes : allowed->count_in(task_.first_code, task_.codes);
-    const bool worthwhile = !request_.keep_all && task_.codes >= 16 * sampled_codes &&
-                            codes >= 16 * sampled_codes && request_.k <= codes / 4;
+    const int64_t size = sample_size(request_.k, codes);
+    const bool worthwhile = !request_.keep_all && size > 0 && request_.k <= codes / 4;
     if (!worthwhile) return {};
 
     const int64_t buckets = request_.bits + 1;
     std::vector<uint32_t> counts(static_cast<size_t>(task_.queries * buckets));
-    const int64_t seen = sample(counts);
+    const int64_t seen = sample(size / run_codes, counts);
     const double expected =
         static_cast<double>(request_.k) * static_cast<double>(seen) / static_cast<double>(codes);
     const auto wanted = static_cast<uint32_t>(expected + 4.0 * std::sqrt(expected) + 4.0);
@@ -114,27 +122,27 @@ std::vector<uint32_t> ScanPass::guess_limits() {
     return limits;
 }
 
-/// Adds the distances of evenly spread blocks to `counts` [queries, bits + 1]; returns how many
-/// codes of them are allowed.
-int64_t ScanPass::sample(std::vector<uint32_t>& counts) {
+/// Adds the distances of evenly spread runs to `counts` [queries, bits + 1]; returns how many codes
+/// of them are allowed.
+int64_t ScanPass::sample(int64_t runs, std::vector<uint32_t>& counts) {
     const KernelTable& table = kernels();
-    const int64_t stride = task_.codes / sampled_codes * block_codes;
+    const int64_t stride = task_.codes / runs / block_codes * block_codes;
     const int64_t buckets = request_.bits + 1;
-    std::array<uint32_t, codes_per_block> distances;
+    std::array<uint32_t, run_codes> distances;
     int64_t seen = 0;
-    for (int64_t b = 0; b < sampled_blocks; ++b) {
-        const int64_t begin = task_.first_code + b * stride;
-        const uint64_t* block = source_.source().tile(begin, block_codes, scratch_);
-        const unsigned mask =
-            source_.allowed() == nullptr ? 0xFFU : *source_.allowed()->block_masks(begin);
-        seen += std::popcount(mask);
+    for (int64_t run = 0; run < runs; ++run) {
+        const int64_t begin = task_.first_code + run * stride;
+        const uint64_t* blocks = source_.source().tile(begin, run_codes, scratch_);
+        const uint64_t allowed = source_.allowed() == nullptr
+                                     ? ~uint64_t{0}
+                                     : source_.allowed()->bits_of(begin, run_codes);
+        seen += std::popcount(allowed);
         for (int64_t q = 0; q < task_.queries; ++q) {
-            table.distances(block, 1, static_cast<size_t>(words_), queries_ + q * words_,
-                            distances.data());
-            for (unsigned left = mask; left != 0; left &= left - 1) {
-                const auto lane = static_cast<size_t>(std::countr_zero(left));
-                ++counts[static_cast<size_t>(q * buckets + distances[lane])];
-            }
+            table.distances(blocks, run_codes / codes_per_block, static_cast<size_t>(words_),
+                            queries_ + q * words_, distances.data());
+            uint32_t* row = counts.data() + q * buckets;
+            for (size_t i = 0; i < run_codes; ++i)
+                row[distances[i]] += static_cast<uint32_t>(allowed >> i & 1);
         }
     }
     return seen;

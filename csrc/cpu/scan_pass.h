@@ -21,7 +21,7 @@ class ScanPass {
  private:
     void scan(const uint64_t* queries, int64_t query_count, Collector* collectors);
     std::vector<uint32_t> guess_limits();
-    int64_t sample(std::vector<uint32_t>& counts);
+    int64_t sample(int64_t runs, std::vector<uint32_t>& counts);
 
     const FilteredSource& source_;
     const ScanPlan::Task& task_;

@@ -34,16 +34,21 @@ struct ScanPlan {
     }
 };
 
-/// `max_group` bounds the queries whose state a task holds at once.
+/// Queries a task where there are enough of them: `most` bounds the state that it holds at once,
+/// and below `least` rather the codes are cut.
+struct GroupSize {
+    int64_t least, most;
+};
+
 inline ScanPlan plan_scan(const CodeSource& source, int64_t query_count, int threads,
-                          int64_t max_group) {
-    constexpr int64_t min_group = 32;
+                          GroupSize queries) {
     constexpr int64_t min_range_words = 1 << 15;
     const int64_t wanted_tasks = threads == 1 ? 1 : int64_t{2} * threads;
     const auto divide_up = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
 
     const int64_t even = divide_up(query_count, wanted_tasks);
-    const int64_t group = std::max<int64_t>(1, std::min(std::max(even, min_group), max_group));
+    const int64_t group =
+        std::max<int64_t>(1, std::min(std::max(even, queries.least), queries.most));
     const int64_t groups = divide_up(query_count, group);
 
     const int64_t count = source.count();

@@ -26,6 +26,35 @@ inline void count_hits(Collector& collector, size_t first_new) {
     }
 }
 
+/// Offers the lanes of one part that are set in `among`; the first is the code at `position`.
+template <class V, size_t W>
+[[gnu::always_inline]] inline void collect_part(const uint64_t* part, size_t words,
+                                                const Query<V, W>* query, uint64_t position,
+                                                unsigned among, Collector& collector) {
+    typename V::Words distance[1];
+    part_distances<V, W, 1>(part, words, query, distance);
+    const unsigned hits = among & V::below(distance[0], V::broadcast(collector.limit));
+    if (hits == 0) return;
+    if (collector.size + codes_per_block > collector.capacity) collector.make_room(&collector);
+    const size_t first_new = collector.size;
+    V::append(collector.hits + first_new, hits, distance[0], position);
+    collector.size += static_cast<size_t>(__builtin_popcount(hits));
+    if (collector.histogram != nullptr) count_hits(collector, first_new);
+}
+
+/// Offers the first `code_count` codes of one block, or those of them that `allowed` lets through.
+template <class V, size_t W>
+[[gnu::always_inline]] inline void collect_block(const uint64_t* block, size_t code_count,
+                                                 size_t words, const Query<V, W>* query,
+                                                 uint64_t first, const uint8_t* allowed,
+                                                 Collector& collector) {
+    unsigned among = (1U << code_count) - 1U;
+    if (allowed != nullptr) among &= *allowed;
+    for (size_t p = 0; p < parts_per_block<V>; ++p)
+        collect_part<V, W>(block + p * V::lanes, words, query, first + p * V::lanes,
+                           among >> (p * V::lanes) & ((1U << V::lanes) - 1U), collector);
+}
+
 /// Offers each of `code_count` codes to one collector. Taken when a group has a hit.
 template <class V, size_t W>
 [[gnu::noinline]] void collect_blocks(const uint64_t* blocks, size_t code_count, size_t words,
@@ -33,22 +62,12 @@ template <class V, size_t W>
                                       Collector& collector) {
     const size_t width = W == any_width ? words : W;
     const Query<V, W> queries[1] = {Query<V, W>(query)};
-    for (size_t start = 0; start < code_count; start += V::lanes) {
-        const uint64_t* part =
-            blocks + start / codes_per_block * width * codes_per_block + start % codes_per_block;
-        typename V::Words distance[1];
-        part_distances<V, W, 1>(part, width, queries, distance);
-        unsigned hits = V::below(distance[0], V::broadcast(collector.limit));
-        if (code_count - start < V::lanes) hits &= (1U << (code_count - start)) - 1U;
-        if (allowed != nullptr)
-            hits &= static_cast<unsigned>(allowed[start / codes_per_block]) >>
-                    (start % codes_per_block);
-        if (hits == 0) continue;
-        if (collector.size + codes_per_block > collector.capacity) collector.make_room(&collector);
-        const size_t first_new = collector.size;
-        V::append(collector.hits + first_new, hits, distance[0], first + start);
-        collector.size += static_cast<size_t>(__builtin_popcount(hits));
-        if (collector.histogram != nullptr) count_hits(collector, first_new);
+    for (size_t start = 0; start < code_count; start += codes_per_block) {
+        const size_t left = code_count - start;
+        collect_block<V, W>(blocks + start * width, left < codes_per_block ? left : codes_per_block,
+                            width, queries, first + start,
+                            allowed == nullptr ? nullptr : allowed + start / codes_per_block,
+                            collector);
     }
 }
 

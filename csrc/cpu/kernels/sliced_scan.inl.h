@@ -206,29 +206,24 @@ template <class V, size_t HighPlanes>
 }
 
 /// Offers the blocks of a slice that hold a code within the limit, exactly, to the collector.
-template <class V>
+template <class V, size_t W>
 [[gnu::noinline]] void collect_slice(const uint64_t* blocks, size_t words, const uint64_t* query,
                                      uint64_t first, const uint8_t* allowed,
                                      typename V::Plane overflow, Collector& collector) {
     constexpr size_t parts = codes_per_block / V::plane_lanes;
-    constexpr int many = 16;
+    constexpr uint64_t block_bits = (uint64_t{1} << parts) - 1;
+    const size_t width = W == any_width ? words : W;
+    const Query<V, W> queries[1] = {Query<V, W>(query)};
     uint64_t lanes[V::plane_lanes];
     store_plane<V>(lanes, ~overflow);
     uint64_t within = 0;
     for (const uint64_t lane : lanes) within |= lane;
-    const auto offer = [&](size_t block, size_t codes) {
-        with_width(words, [&](auto width) {
-            collect_blocks<V, width.value>(blocks + block * words * codes_per_block, codes, words,
-                                           query, first + block * codes_per_block,
-                                           allowed == nullptr ? nullptr : allowed + block,
-                                           collector);
-        });
-    };
-    if (__builtin_popcountll(within) > many) return offer(0, codes_per_slice<V>);
     while (within != 0) {
         const auto block = static_cast<size_t>(__builtin_ctzll(within)) / parts;
-        offer(block, codes_per_block);
-        within &= ~(((uint64_t{1} << parts) - 1) << (block * parts));
+        within &= ~(block_bits << (block * parts));
+        collect_block<V, W>(blocks + block * width * codes_per_block, codes_per_block, width,
+                            queries, first + block * codes_per_block,
+                            allowed == nullptr ? nullptr : allowed + block, collector);
     }
 }
 
@@ -242,8 +237,10 @@ void scan_slice(const uint64_t* blocks, size_t words, const uint64_t* table,
             past_limit<V, HighPlanes>(table, sliced + q * words, words, limit);
         if (V::all_set(overflow)) [[likely]]
             continue;
-        collect_slice<V>(blocks, words, queries + q * words, first, allowed, overflow,
-                         collectors[q]);
+        with_width(words, [&](auto width) {
+            collect_slice<V, width.value>(blocks, words, queries + q * words, first, allowed,
+                                          overflow, collectors[q]);
+        });
     }
 }
 
