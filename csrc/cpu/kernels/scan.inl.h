@@ -9,6 +9,10 @@
 namespace hashcore {
 namespace {
 
+/// How far ahead the first queries of a tile fetch it: past the page where hardware prefetchers
+/// stop.
+inline constexpr size_t words_ahead = 512;
+
 /// Blocks whose distances share one compare.
 template <size_t W>
 inline constexpr size_t blocks_per_group = W == 1 || W == 2 ? 8 : (W == any_width ? 1 : 2);
@@ -73,7 +77,7 @@ template <class V, size_t W>
 
 template <class V, size_t W, size_t Q>
 void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const uint64_t* queries,
-                  uint64_t first, const uint8_t* allowed, Collector* collectors) {
+                  uint64_t first, const uint8_t* allowed, Collector* collectors, bool fetch_ahead) {
     constexpr size_t group = blocks_per_group<W>;
     constexpr size_t group_codes = group * codes_per_block;
     const size_t width = W == any_width ? words : W;
@@ -95,6 +99,9 @@ void scan_queries(const uint64_t* blocks, size_t code_count, size_t words, const
             const size_t block = start / codes_per_block + p / parts_per_block<V>;
             return blocks + block * width * codes_per_block + p % parts_per_block<V> * V::lanes;
         };
+        if (fetch_ahead)
+            for (size_t line = 0; line < group * width; ++line)
+                __builtin_prefetch(part(0) + group_codes * width + words_ahead + line * 8);
         typename V::Words nearest[Q];
         part_distances<V, W, Q>(part(0), width, vector_queries, nearest);
 #pragma GCC unroll 32
@@ -122,10 +129,10 @@ void scan_of_width(const uint64_t* blocks, size_t code_count, size_t words, cons
     size_t q = 0;
     for (; q + 2 <= query_count; q += 2)
         scan_queries<V, W, 2>(blocks, code_count, words, queries + q * words, first, allowed,
-                              collectors + q);
+                              collectors + q, q == 0);
     if (q < query_count)
         scan_queries<V, W, 1>(blocks, code_count, words, queries + q * words, first, allowed,
-                              collectors + q);
+                              collectors + q, q == 0);
 }
 
 template <class V>
