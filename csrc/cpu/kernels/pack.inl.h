@@ -32,6 +32,9 @@ inline void store_bytes(uint8_t* to, uint64_t word, size_t count) {
     for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(word >> (8 * i));
 }
 
+inline constexpr size_t floats_per_line = 16;
+inline constexpr size_t floats_ahead = 1024;  // past the page where hardware prefetchers stop
+
 /// Packs rows [row_count, bits]; returns the first row with a NaN, or row_count.
 template <class V>
 size_t pack_f32(const float* values, size_t row_count, size_t bits, float threshold,
@@ -41,6 +44,8 @@ size_t pack_f32(const float* values, size_t row_count, size_t bits, float thresh
         bool has_nan = false;
         size_t bit = 0;
         for (; bit + 64 <= bits; bit += 64) {
+            for (size_t i = 0; i < 64; i += floats_per_line)
+                __builtin_prefetch(values + bit + floats_ahead + i);
             const uint64_t mask = V::greater64(values + bit, threshold, has_nan);
             store_bytes(packed + bit / 8, reverse_bits_in_bytes(mask), 8);
         }
