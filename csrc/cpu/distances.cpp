@@ -14,11 +14,10 @@ constexpr GroupSize queries_per_task{32, 64};
 
 void pairwise(CodesView a, CodesView b, const SearchOptions& options, int32_t* out) {
     struct None {};
-    const CodeSource source = CodeSource::rows(b);
+    const FilteredSource source(CodeSource::rows(b), nullptr, a.count);
     for_each_distance(
-        FilteredSource(source, nullptr, 1), a,
-        plan_scan(source, a.count, resolve_threads(options.threads), queries_per_task), options,
-        [](const ScanPlan::Task&) { return None{}; },
+        source, a, plan_scan(source, a.count, resolve_threads(options.threads), queries_per_task),
+        options, [](const ScanPlan::Task&) { return None{}; },
         [&](None, int64_t row, int64_t first, const uint32_t* distances, int64_t count) {
             std::transform(distances, distances + count, out + row * b.count + first,
                            [](uint32_t distance) { return static_cast<int32_t>(distance); });
@@ -35,13 +34,12 @@ void distance_histogram(CodesView database, CodesView queries, const SearchOptio
         int64_t first_query;
         std::vector<int64_t> rows;  // [task's queries, buckets]
     };
-    const CodeSource source = CodeSource::rows(database);
-    // Every tile with a forbidden code is gathered: a count needs no mask then.
-    constexpr int64_t always_gather = int64_t{1} << 40;
     std::optional<AllowedCodes> allowed;
     if (options.filter != nullptr) allowed.emplace(*options.filter, nullptr, database.count);
+    const auto source =
+        FilteredSource::gathered(CodeSource::rows(database), allowed ? &*allowed : nullptr);
     for_each_distance(
-        FilteredSource(source, allowed ? &*allowed : nullptr, always_gather), queries,
+        source, queries,
         plan_scan(source, queries.count, resolve_threads(options.threads), queries_per_task),
         options,
         [&](const ScanPlan::Task& task) {

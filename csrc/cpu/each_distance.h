@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "core/thread_pool.h"
-#include "cpu/allowed.h"
 #include "cpu/dispatch.h"
+#include "cpu/filtered_source.h"
 #include "cpu/scan_plan.h"
 #include "hashcore/search.h"
 
@@ -19,13 +19,12 @@ template <class Begin, class Visit, class End>
 void for_each_distance(const FilteredSource& source, CodesView queries, const ScanPlan& plan,
                        const SearchOptions& options, const Begin& begin_task, const Visit& visit,
                        const End& end_task) {
-    const CodeSource& codes = source.source();
     const std::vector<uint64_t> words = row_words(queries);
     const KernelTable& table = kernels();
-    if (options.monitor != nullptr) options.monitor->begin(codes.count() * queries.count);
+    if (options.monitor != nullptr) options.monitor->begin(source.count() * queries.count);
     parallel_for(plan.tasks(), options.threads, options.monitor, [&](int64_t index) {
         const ScanPlan::Task task = plan.task(index);
-        const int64_t step = codes.tile_codes();
+        const int64_t step = source.tile_codes();
         std::vector<uint32_t> distances(static_cast<size_t>(step));
         WordBuffer scratch;
         auto state = begin_task(task);
@@ -35,8 +34,8 @@ void for_each_distance(const FilteredSource& source, CodesView queries, const Sc
             const Tile tile = source.tile(first, count, scratch);
             for (int64_t q = task.first_query; q < task.first_query + task.queries; ++q) {
                 table.distances(tile.blocks, static_cast<size_t>(blocks_for(tile.count)),
-                                static_cast<size_t>(codes.words()),
-                                words.data() + q * codes.words(), distances.data());
+                                static_cast<size_t>(source.words()),
+                                words.data() + q * source.words(), distances.data());
                 visit(state, q, first, distances.data(), tile.count);
             }
             if (options.monitor != nullptr) options.monitor->advance(count * task.queries);

@@ -15,21 +15,21 @@ class FlatSearch {
  public:
     FlatSearch(const CodeSource& source, const int64_t* ids, CodesView queries,
                const SearchOptions& options)
-        : source_(source),
-          ids_(ids),
+        : ids_(ids),
           queries_(queries),
           options_(options),
-          threads_(resolve_threads(options.threads)) {
-        if (options.filter != nullptr)
-            allowed_ = std::make_unique<AllowedCodes>(*options.filter, ids, source.count());
-    }
+          threads_(resolve_threads(options.threads)),
+          allowed_(options.filter == nullptr
+                       ? nullptr
+                       : std::make_unique<AllowedCodes>(*options.filter, ids, source.count())),
+          source_(source, allowed_.get(), queries.count) {}
 
     /// Codes that may be hits.
     int64_t candidates() const { return allowed_ ? allowed_->total() : source_.count(); }
 
     int64_t id_at(Hit hit) const {
-        const auto position = static_cast<int64_t>(hit_position(hit));
-        return ids_ == nullptr ? position : ids_[position];
+        const int64_t code = source_.code_at(static_cast<int64_t>(hit_position(hit)));
+        return ids_ == nullptr ? code : ids_[code];
     }
 
     /// Hands each query's sorted hits to emit(query, hits), from any thread, each query once.
@@ -49,18 +49,17 @@ class FlatSearch {
         return plan_scan(source_, queries_.count, threads_, {least, most});
     }
 
-    const CodeSource& source_;
     const int64_t* ids_;
     CodesView queries_;
     const SearchOptions& options_;
     int threads_;
     std::unique_ptr<AllowedCodes> allowed_;
+    FilteredSource source_;
 };
 
 template <class Emit>
 void FlatSearch::run(const Request& request, const Emit& emit) const {
     const ScanPlan plan = this->plan(request);
-    const FilteredSource filtered(source_, allowed_.get(), plan.group_size);
     const std::vector<uint64_t> words = row_words(queries_);
     std::vector<std::unique_ptr<GroupCollectors>> passes(static_cast<size_t>(plan.tasks()));
     std::vector<std::atomic<int64_t>> ranges_left(static_cast<size_t>(plan.groups));
@@ -70,7 +69,7 @@ void FlatSearch::run(const Request& request, const Emit& emit) const {
     parallel_for(plan.tasks(), threads_, options_.monitor, [&](int64_t index) {
         const ScanPlan::Task task = plan.task(index);
         auto collectors = std::make_unique<GroupCollectors>(request, task.queries);
-        ScanPass(filtered, task, words.data() + task.first_query * source_.words(), request,
+        ScanPass(source_, task, words.data() + task.first_query * source_.words(), request,
                  options_.monitor, *collectors)
             .run();
         passes[static_cast<size_t>(index)] = std::move(collectors);
@@ -82,11 +81,7 @@ void FlatSearch::run(const Request& request, const Emit& emit) const {
         std::vector<Hit> hits;
         for (int64_t q = 0; q < task.queries; ++q) {
             hits.clear();
-            for (size_t r = first; r < last; ++r) {
-                const size_t appended = hits.size();
-                passes[r]->append_to(q, hits);
-                filtered.to_codes(hits.data() + appended, hits.data() + hits.size());
-            }
+            for (size_t r = first; r < last; ++r) passes[r]->append_to(q, hits);
             sort_hits(hits, request.bits);
             if (!request.keep_all)
                 hits.resize(std::min(hits.size(), static_cast<size_t>(request.k)));

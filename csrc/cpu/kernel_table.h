@@ -81,6 +81,9 @@ struct KernelTable {
     /// zero. Returns the first row with a NaN, or row_count.
     size_t (*pack_f32)(const float* values, size_t row_count, size_t bits, float threshold,
                        uint8_t* packed);
+
+    /// Bit i of `bits` [count / 64 + 1] is whether values[i] is not zero; zero past `count`.
+    void (*nonzero_bits)(const uint8_t* values, size_t count, uint64_t* bits);
 };
 
 }  // namespace hashcore

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "cpu/dispatch.h"
@@ -34,7 +36,7 @@ ScanPass::ScanPass(const FilteredSource& source, const ScanPlan::Task& task,
       request_(request),
       monitor_(monitor),
       collectors_(collectors),
-      words_(source.source().words()) {}
+      words_(source.words()) {}
 
 void ScanPass::run() {
     const std::vector<uint32_t> guesses = guess_limits();
@@ -62,9 +64,9 @@ void ScanPass::run() {
 
 void ScanPass::scan(const uint64_t* queries, int64_t query_count, Collector* collectors) {
     const KernelTable& table = kernels();
-    const int64_t step = source_.source().tile_codes();
+    const int64_t step = source_.tile_codes();
     const int64_t end = task_.first_code + task_.codes;
-    const bool sliced = query_count >= min_sliced_queries && source_.source().can_be_sliced();
+    const bool sliced = query_count >= min_sliced_queries && source_.can_be_sliced();
     if (sliced) {
         sliced_queries_.resize(static_cast<size_t>(query_count * words_));
         table.slice_queries(queries, static_cast<size_t>(query_count), static_cast<size_t>(words_),
@@ -98,9 +100,7 @@ void ScanPass::scan(const uint64_t* queries, int64_t query_count, Collector* col
 /// A limit a query that a sample of the codes says will leave at least k hits; empty where starting
 /// from the request's limit is as cheap.
 std::vector<uint32_t> ScanPass::guess_limits() {
-    const AllowedCodes* allowed = source_.allowed();
-    const int64_t codes =
-        allowed == nullptr ? task_.codes : allowed->count_in(task_.first_code, task_.codes);
+    const int64_t codes = source_.allowed_in(task_.first_code, task_.codes);
     const int64_t size = sample_size(request_.k, codes);
     const bool worthwhile = !request_.keep_all && size > 0 && request_.k <= codes / 4;
     if (!worthwhile) return {};
@@ -132,13 +132,13 @@ int64_t ScanPass::sample(int64_t runs, std::vector<uint32_t>& counts) {
     int64_t seen = 0;
     for (int64_t run = 0; run < runs; ++run) {
         const int64_t begin = task_.first_code + run * stride;
-        const uint64_t* blocks = source_.source().tile(begin, run_codes, scratch_);
-        const uint64_t allowed = source_.allowed() == nullptr
-                                     ? ~uint64_t{0}
-                                     : source_.allowed()->bits_of(begin, run_codes);
+        const Tile tile = source_.tile(begin, run_codes, scratch_);
+        if (tile.count == 0) continue;
+        uint64_t allowed = ~uint64_t{0};
+        if (tile.allowed != nullptr) std::memcpy(&allowed, tile.allowed, sizeof allowed);
         seen += std::popcount(allowed);
         for (int64_t q = 0; q < task_.queries; ++q) {
-            table.distances(blocks, run_codes / codes_per_block, static_cast<size_t>(words_),
+            table.distances(tile.blocks, run_codes / codes_per_block, static_cast<size_t>(words_),
                             queries_ + q * words_, distances.data());
             uint32_t* row = counts.data() + q * buckets;
             for (size_t i = 0; i < run_codes; ++i)

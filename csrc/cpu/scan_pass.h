@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/allowed.h"
 #include "cpu/collectors.h"
+#include "cpu/filtered_source.h"
 #include "cpu/scan_plan.h"
 #include "hashcore/runtime.h"
 

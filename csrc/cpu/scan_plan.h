@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cpu/tiles.h"
+#include "cpu/filtered_source.h"
 
 namespace hashcore {
 
@@ -40,7 +40,7 @@ struct GroupSize {
     int64_t least, most;
 };
 
-inline ScanPlan plan_scan(const CodeSource& source, int64_t query_count, int threads,
+inline ScanPlan plan_scan(const FilteredSource& source, int64_t query_count, int threads,
                           GroupSize queries) {
     constexpr int64_t min_range_words = 1 << 15;
     const int64_t wanted_tasks = threads == 1 ? 1 : int64_t{2} * threads;

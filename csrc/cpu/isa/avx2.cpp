@@ -50,6 +50,15 @@ struct Avx2 {
     static bool all_set(Plane a) {
         return _mm256_testc_si256((__m256i)a, _mm256_set1_epi64x(-1)) != 0;
     }
+    static uint64_t nonzero64(const uint8_t* values) {
+        uint64_t zeros = 0;
+        for (int i = 0; i < 2; ++i) {
+            const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values + 32 * i));
+            const int mask = _mm256_movemask_epi8(_mm256_cmpeq_epi8(x, _mm256_setzero_si256()));
+            zeros |= uint64_t{static_cast<uint32_t>(mask)} << (32 * i);
+        }
+        return ~zeros;
+    }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         const __m256 limit = _mm256_set1_ps(threshold);
         __m256 nan = _mm256_setzero_ps();

@@ -36,6 +36,10 @@ struct Avx512Common {
     static bool all_set(Plane a) {
         return _mm512_cmpneq_epi64_mask((__m512i)a, _mm512_set1_epi64(-1)) == 0;
     }
+    static uint64_t nonzero64(const uint8_t* values) {
+        const __m512i x = _mm512_loadu_si512(values);
+        return _mm512_test_epi8_mask(x, x);
+    }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         const __m512 limit = _mm512_set1_ps(threshold);
         uint64_t mask = 0;

@@ -1,7 +1,7 @@
 // Sign bits of float rows, 64 at a time, on the primitives of a level.
 //
 // Beyond what the distance kernels use, a level offers greater64(values, threshold, has_nan): bit i
-// of the result is values[i] > threshold, and has_nan turns true at a NaN.
+// of the result is values[i] > threshold, and has_nan turns true at a NaN; and nonzero64(bytes).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -32,8 +32,35 @@ inline void store_bytes(uint8_t* to, uint64_t word, size_t count) {
     for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(word >> (8 * i));
 }
 
+inline constexpr size_t bytes_ahead = 4096;  // past the page where hardware prefetchers stop
 inline constexpr size_t floats_per_line = 16;
-inline constexpr size_t floats_ahead = 1024;  // past the page where hardware prefetchers stop
+inline constexpr size_t floats_ahead = bytes_ahead / sizeof(float);
+
+/// Whether each of 64 bytes is not zero, from 8-byte words: where there is no comparison for it.
+inline uint64_t nonzero_by_word(const uint8_t* values) {
+    uint64_t mask = 0;
+    for (size_t i = 0; i < 8; ++i) {
+        uint64_t word;
+        __builtin_memcpy(&word, values + 8 * i, sizeof word);
+        word |= word >> 4;
+        word |= word >> 2;
+        word |= word >> 1;
+        word &= 0x0101010101010101U;
+        mask |= (word * 0x0102040810204080U) >> 56 << (8 * i);  // byte j's lowest bit to bit j
+    }
+    return mask;
+}
+
+template <class V>
+void nonzero_bits(const uint8_t* values, size_t count, uint64_t* bits) {
+    for (; count >= 64; count -= 64, values += 64) {
+        __builtin_prefetch(values + bytes_ahead);
+        *bits++ = V::nonzero64(values);
+    }
+    uint64_t rest = 0;
+    for (size_t i = 0; i < count; ++i) rest |= uint64_t{values[i] != 0} << i;
+    *bits = rest;
+}
 
 /// Packs rows [row_count, bits]; returns the first row with a NaN, or row_count.
 template <class V>

@@ -10,8 +10,8 @@ namespace {
 
 template <class V>
 constexpr KernelTable make_kernel_table() {
-    return {V::name,          distances<V>,   scan<V>,    table_words<V>,
-            slice_queries<V>, scan_sliced<V>, pack_f32<V>};
+    return {V::name,          distances<V>,   scan<V>,     table_words<V>,
+            slice_queries<V>, scan_sliced<V>, pack_f32<V>, nonzero_bits<V>};
 }
 
 }  // namespace
