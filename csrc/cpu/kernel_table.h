@@ -53,6 +53,10 @@ struct SlicedWord {
     uint8_t pair[2][sliced_pairs];  ///< by the parity that the count starts with
 };
 
+template <class T>
+using PackRows = size_t(const T* values, size_t row_count, size_t bits, T threshold,
+                        uint8_t* packed);
+
 struct KernelTable {
     const char* name;
 
@@ -78,9 +82,12 @@ struct KernelTable {
                           uint64_t* scratch);
 
     /// Packs `values > threshold` of rows [row_count, bits], most significant bit first, pad bits
-    /// zero. Returns the first row with a NaN, or row_count.
-    size_t (*pack_f32)(const float* values, size_t row_count, size_t bits, float threshold,
-                       uint8_t* packed);
+    /// zero. Returns the first row with a NaN, or row_count. Halves come as their bits, their
+    /// threshold as half_order() of it.
+    PackRows<float>* pack_f32;
+    PackRows<double>* pack_f64;
+    PackRows<int16_t>* pack_f16;
+    PackRows<int8_t>* pack_i8;
 
     /// Bit i of `bits` [count / 64 + 1] is whether values[i] is not zero; zero past `count`.
     void (*nonzero_bits)(const uint8_t* values, size_t count, uint64_t* bits);

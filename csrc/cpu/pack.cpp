@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "cpu/dispatch.h"
 #include "hashcore/codes.h"
@@ -13,20 +11,6 @@ namespace {
 
 constexpr int64_t values_a_chunk = 1 << 14;
 
-/// Exact: every half is a float.
-float to_float(Half half) {
-    constexpr float scale = 0x1p112F;  // from the float's exponent bias to the half's
-    const uint32_t magnitude = half.bits & 0x7FFFU;
-    const uint32_t sign = static_cast<uint32_t>(half.bits & 0x8000U) << 16;
-    const float finite = std::bit_cast<float>(magnitude << 13) * scale;
-    const uint32_t special = 0x7F800000U | (magnitude << 13);
-    return std::bit_cast<float>(sign |
-                                (magnitude >= 0x7C00U ? special : std::bit_cast<uint32_t>(finite)));
-}
-float to_float(int8_t value) {
-    return value;
-}
-
 /// The largest float not above `threshold`: a float exceeds one exactly if it exceeds the other.
 float float_threshold(double threshold) {
     const auto nearest = static_cast<float>(threshold);
@@ -34,84 +18,75 @@ float float_threshold(double threshold) {
     return above ? std::nextafter(nearest, -std::numeric_limits<float>::infinity()) : nearest;
 }
 
-/// Packs rows of floats, or of what widens to them chunk by chunk.
-template <class Scalar>
-class FloatRows {
- public:
-    explicit FloatRows(double threshold) : threshold_(float_threshold(threshold)) {}
+/// The value of the half with the given place in the order of halves, infinities included.
+double half_at(int order) {
+    const int magnitude = order < 0 ? ~order : order;
+    const int exponent = magnitude >> 10;
+    const int fraction = magnitude & 0x3FF;
+    const double value = exponent == 31  ? std::numeric_limits<double>::infinity()
+                         : exponent == 0 ? std::ldexp(fraction, -24)
+                                         : std::ldexp(1024 + fraction, exponent - 25);
+    return order < 0 ? -value : value;
+}
 
-    int64_t pack(const Scalar* values, int64_t count, int64_t bits, uint8_t* packed) {
-        const size_t row =
-            kernels().pack_f32(floats(values, count * bits), static_cast<size_t>(count),
-                               static_cast<size_t>(bits), threshold_, packed);
-        return static_cast<int64_t>(row) == count ? -1 : static_cast<int64_t>(row);
-    }
-    static bool is_nan(Scalar value) {
-        if constexpr (std::is_same_v<Scalar, float>)
-            return std::isnan(value);
+/// The place of the largest half not above `threshold`.
+int16_t half_threshold(double threshold) {
+    int low = ~0x7C00;  // of minus infinity
+    int high = 0x7C00;
+    while (low < high) {
+        const int middle = low + (high - low + 1) / 2;
+        if (half_at(middle) <= threshold)
+            low = middle;
         else
-            return std::isnan(to_float(value));
+            high = middle - 1;
     }
+    return static_cast<int16_t>(low);
+}
 
- private:
-    const float* floats(const Scalar* values, int64_t count) {
-        if constexpr (std::is_same_v<Scalar, float>) {
-            return values;
-        } else {
-            widened_.resize(static_cast<size_t>(count));
-            std::transform(values, values + count, widened_.begin(),
-                           [](Scalar value) { return to_float(value); });
-            return widened_.data();
-        }
-    }
+size_t pack_rows(const float* values, size_t rows, size_t bits, double threshold, uint8_t* out) {
+    return kernels().pack_f32(values, rows, bits, float_threshold(threshold), out);
+}
+size_t pack_rows(const double* values, size_t rows, size_t bits, double threshold, uint8_t* out) {
+    return kernels().pack_f64(values, rows, bits, threshold, out);
+}
+size_t pack_rows(const Half* values, size_t rows, size_t bits, double threshold, uint8_t* out) {
+    static_assert(sizeof(Half) == sizeof(int16_t));
+    return kernels().pack_f16(reinterpret_cast<const int16_t*>(values), rows, bits,
+                              half_threshold(threshold), out);
+}
+size_t pack_rows(const int8_t* values, size_t rows, size_t bits, double threshold, uint8_t* out) {
+    const double whole = std::clamp(std::floor(threshold), -2.0, 1.0);
+    return kernels().pack_i8(values, rows, bits, static_cast<int8_t>(whole), out);
+}
 
-    float threshold_;
-    std::vector<float> widened_;
-};
-
-/// Doubles do not fit in floats; they are compared one by one.
-class DoubleRows {
- public:
-    explicit DoubleRows(double threshold) : threshold_(threshold) {}
-
-    int64_t pack(const double* values, int64_t count, int64_t bits, uint8_t* packed) {
-        for (int64_t row = 0; row < count; ++row, values += bits) {
-            bool has_nan = false;
-            for (int64_t first = 0; first < bits; first += 8) {
-                unsigned byte = 0;
-                for (int64_t bit = first; bit < std::min(first + 8, bits); ++bit) {
-                    has_nan |= is_nan(values[bit]);
-                    byte |= static_cast<unsigned>(values[bit] > threshold_) << (7 - bit % 8);
-                }
-                *packed++ = static_cast<uint8_t>(byte);
-            }
-            if (has_nan) return row;
-        }
-        return -1;
-    }
-    static bool is_nan(double value) { return std::isnan(value); }
-
- private:
-    double threshold_;
-};
+template <class Scalar>
+bool is_nan(Scalar value) {
+    return std::isnan(value);
+}
+bool is_nan(Half value) {
+    return (value.bits & 0x7FFFU) > 0x7C00U;
+}
+bool is_nan(int8_t) {
+    return false;
+}
 
 }  // namespace
 
 template <class Scalar>
 int64_t pack(const Scalar* values, int64_t count, int64_t bits, double threshold, uint8_t* packed,
              Monitor* monitor) {
-    using Rows = std::conditional_t<std::is_same_v<Scalar, double>, DoubleRows, FloatRows<Scalar>>;
-    Rows rows(threshold);
     const int64_t step = std::max<int64_t>(1, values_a_chunk / bits);
     if (monitor != nullptr) monitor->begin(count);
     for (int64_t first = 0; first < count; first += step) {
         const int64_t taken = std::min(step, count - first);
         const Scalar* chunk = values + first * bits;
-        const int64_t nan_row =
-            rows.pack(chunk, taken, bits, packed + first * bytes_per_code(bits));
-        if (nan_row >= 0) {
-            const Scalar* row = chunk + nan_row * bits;
-            return std::find_if(row, row + bits, Rows::is_nan) - values;
+        const auto whole = static_cast<int64_t>(pack_rows(chunk, static_cast<size_t>(taken),
+                                                          static_cast<size_t>(bits), threshold,
+                                                          packed + first * bytes_per_code(bits)));
+        if (whole < taken) {
+            const Scalar* row = chunk + whole * bits;
+            return std::find_if(row, row + bits, [](Scalar value) { return is_nan(value); }) -
+                   values;
         }
         if (monitor != nullptr) monitor->advance(taken);
     }

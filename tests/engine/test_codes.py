@@ -15,7 +15,7 @@ import reference
 
 @pytest.mark.parametrize("bits", reference.BITS)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_pack_equals_packbits_of_the_comparison(bits: int, dtype: type) -> None:
+def test_pack_equals_packbits_of_the_comparison(isa_level: str, bits: int, dtype: type) -> None:
     rng = np.random.default_rng(bits)
     x: NDArray[Any] = rng.standard_normal((37, bits)).astype(dtype)
     x[rng.random(x.shape) < 0.2] = 0
@@ -31,21 +31,27 @@ def test_bit_order_and_zero() -> None:
     assert hashcore.pack(x).tolist() == [0b1000_1010, 0b1000_0000]
 
 
-def test_pack_of_every_half() -> None:
+def test_pack_of_every_half(isa_level: str) -> None:
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    halves = halves[~np.isnan(halves)][: 2**15]
-    for threshold in (0.0, 6e-8, -6e-8, 1.5, 65504.0, -np.inf):
-        expected = np.packbits(halves.astype(np.float64) > threshold)
+    halves = halves[~np.isnan(halves)]
+    halves = np.stack([halves[: 2**15], halves[-(2**15) :]])
+    places = (0.0, -0.0, 6e-8, -6e-8, 3e-8, -3e-8, 1.5, -1.5003, 65504.0, 65505.0, -1e9, np.inf)
+    for threshold in (*places, -np.inf):
+        expected = np.packbits(halves.astype(np.float64) > threshold, axis=1)
         np.testing.assert_array_equal(hashcore.pack(halves, threshold=threshold), expected)
 
 
-def test_pack_of_signs_and_booleans() -> None:
+@pytest.mark.parametrize("bits", [1, 63, 64, 70, 192])
+def test_pack_of_signs_and_booleans(isa_level: str, bits: int) -> None:
     rng = np.random.default_rng(0)
-    truth = rng.random((20, 70)) < 0.5
+    truth = rng.random((20, bits)) < 0.5
     signs = np.where(truth, 1, -1).astype(np.int8)
     np.testing.assert_array_equal(hashcore.pack(truth), np.packbits(truth, axis=1))
     np.testing.assert_array_equal(hashcore.pack(signs), np.packbits(truth, axis=1))
     np.testing.assert_array_equal(hashcore.pack(truth.astype(np.int8)), hashcore.pack(truth))
+    for threshold in (-7.5, -1.0, -0.5, 0.9, 1.0, 300.0):
+        expected = np.packbits(signs > threshold, axis=1)
+        np.testing.assert_array_equal(hashcore.pack(signs, threshold=threshold), expected)
 
 
 @given(
@@ -110,11 +116,17 @@ def test_pack_refuses(x: Any, error: type[Exception], message: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_pack_names_the_place_of_a_nan(dtype: type) -> None:
-    x: NDArray[Any] = np.ones((5, 20), dtype)
-    x[3, 17] = np.nan
-    with pytest.raises(ValueError, match="row 3, column 17 is NaN"):
-        hashcore.pack(x)
+def test_pack_names_the_place_of_a_nan(isa_level: str, dtype: type) -> None:
+    for column in (0, 17, 40, 63, 64, 127, 128, 149):
+        for nan in (np.nan, -np.nan):
+            x: NDArray[Any] = np.ones((5, 150), dtype)
+            x[3, column] = nan
+            with pytest.raises(ValueError, match=f"row 3, column {column} is NaN"):
+                hashcore.pack(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_pack_refuses_a_threshold_that_is_no_number(dtype: type) -> None:
     with pytest.raises(TypeError, match="threshold: expected a number; got str"):
         hashcore.pack(np.ones((5, 20), dtype), threshold="0")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="threshold: expected a number; got NaN"):

@@ -50,14 +50,15 @@ struct Avx2 {
     static bool all_set(Plane a) {
         return _mm256_testc_si256((__m256i)a, _mm256_set1_epi64x(-1)) != 0;
     }
+    static __m256i load_bytes(const void* from) {
+        return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+    }
+    static uint32_t sign_bits(__m256i x) { return static_cast<uint32_t>(_mm256_movemask_epi8(x)); }
     static uint64_t nonzero64(const uint8_t* values) {
-        uint64_t zeros = 0;
-        for (int i = 0; i < 2; ++i) {
-            const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values + 32 * i));
-            const int mask = _mm256_movemask_epi8(_mm256_cmpeq_epi8(x, _mm256_setzero_si256()));
-            zeros |= uint64_t{static_cast<uint32_t>(mask)} << (32 * i);
-        }
-        return ~zeros;
+        const __m256i zero = _mm256_setzero_si256();
+        const uint64_t low = sign_bits(_mm256_cmpeq_epi8(load_bytes(values), zero));
+        const uint64_t high = sign_bits(_mm256_cmpeq_epi8(load_bytes(values + 32), zero));
+        return ~(low | high << 32);
     }
     static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
         const __m256 limit = _mm256_set1_ps(threshold);
@@ -71,6 +72,48 @@ struct Avx2 {
         }
         has_nan |= _mm256_movemask_ps(nan) != 0;
         return mask;
+    }
+    static uint64_t greater64(const double* values, double threshold, bool& has_nan) {
+        const __m256d limit = _mm256_set1_pd(threshold);
+        __m256d nan = _mm256_setzero_pd();
+        uint64_t mask = 0;
+        for (int i = 0; i < 16; ++i) {
+            const __m256d x = _mm256_loadu_pd(values + 4 * i);
+            const int greater = _mm256_movemask_pd(_mm256_cmp_pd(x, limit, _CMP_GT_OQ));
+            mask |= static_cast<uint64_t>(greater) << (4 * i);
+            nan = _mm256_or_pd(nan, _mm256_cmp_pd(x, x, _CMP_UNORD_Q));
+        }
+        has_nan |= _mm256_movemask_pd(nan) != 0;
+        return mask;
+    }
+    static uint64_t greater64(const HalfBits* halves, int16_t threshold_order, bool& has_nan) {
+        const __m256i limit = _mm256_set1_epi16(threshold_order);
+        const __m256i magnitude_bits = _mm256_set1_epi16(0x7FFF);
+        __m256i nan = _mm256_setzero_si256();
+        const auto greater16 = [&](const HalfBits* from) {
+            const __m256i x = load_bytes(from);
+            const __m256i magnitude = _mm256_and_si256(x, magnitude_bits);
+            nan = _mm256_or_si256(nan, _mm256_cmpgt_epi16(magnitude, _mm256_set1_epi16(0x7C00)));
+            const __m256i order =
+                _mm256_xor_si256(x, _mm256_and_si256(_mm256_srai_epi16(x, 15), magnitude_bits));
+            return _mm256_cmpgt_epi16(order, limit);
+        };
+        uint64_t mask = 0;
+        for (int i = 0; i < 2; ++i) {
+            const __m256i low = greater16(halves + 32 * i);
+            const __m256i high = greater16(halves + 32 * i + 16);
+            const __m256i bytes =  // packing interleaves the halves of its inputs
+                _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0b11'01'10'00);
+            mask |= uint64_t{sign_bits(bytes)} << (32 * i);
+        }
+        has_nan |= sign_bits(nan) != 0;
+        return mask;
+    }
+    static uint64_t greater64(const int8_t* values, int8_t threshold, bool&) {
+        const __m256i limit = _mm256_set1_epi8(threshold);
+        const uint64_t low = sign_bits(_mm256_cmpgt_epi8(load_bytes(values), limit));
+        const uint64_t high = sign_bits(_mm256_cmpgt_epi8(load_bytes(values + 32), limit));
+        return low | high << 32;
     }
     static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
         append_by_lane<Avx2>(to, mask, distances, position);

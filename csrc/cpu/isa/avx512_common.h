@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cpu/kernel_table.h"
+#include "cpu/kernels/pack.inl.h"
 
 namespace hashcore {
 namespace {
@@ -51,6 +52,37 @@ struct Avx512Common {
         }
         has_nan |= nan != 0;
         return mask;
+    }
+    static uint64_t greater64(const double* values, double threshold, bool& has_nan) {
+        const __m512d limit = _mm512_set1_pd(threshold);
+        uint64_t mask = 0;
+        unsigned nan = 0;
+        for (int i = 0; i < 8; ++i) {
+            const __m512d x = _mm512_loadu_pd(values + 8 * i);
+            mask |= uint64_t{_mm512_cmp_pd_mask(x, limit, _CMP_GT_OQ)} << (8 * i);
+            nan |= _mm512_cmp_pd_mask(x, x, _CMP_UNORD_Q);
+        }
+        has_nan |= nan != 0;
+        return mask;
+    }
+    static uint64_t greater64(const HalfBits* halves, int16_t threshold_order, bool& has_nan) {
+        const __m512i limit = _mm512_set1_epi16(threshold_order);
+        const __m512i magnitude_bits = _mm512_set1_epi16(0x7FFF);
+        uint64_t mask = 0;
+        uint32_t nan = 0;
+        for (int i = 0; i < 2; ++i) {
+            const __m512i x = _mm512_loadu_si512(halves + 32 * i);
+            const __m512i magnitude = _mm512_and_si512(x, magnitude_bits);
+            const __m512i order =
+                _mm512_xor_si512(x, _mm512_and_si512(_mm512_srai_epi16(x, 15), magnitude_bits));
+            mask |= uint64_t{_mm512_cmpgt_epi16_mask(order, limit)} << (32 * i);
+            nan |= _mm512_cmpgt_epi16_mask(magnitude, _mm512_set1_epi16(0x7C00));
+        }
+        has_nan |= nan != 0;
+        return mask;
+    }
+    static uint64_t greater64(const int8_t* values, int8_t threshold, bool&) {
+        return _mm512_cmpgt_epi8_mask(_mm512_loadu_si512(values), _mm512_set1_epi8(threshold));
     }
     // Compressed in a register and stored whole: a compressing store is microcode on some
     // processors.

@@ -37,8 +37,9 @@ struct Neon {
     static Plane majority(Plane a, Plane b, Plane c) { return vbslq_u64(a ^ b, c, a); }
     static bool all_set(Plane a) { return (a[0] & a[1]) == ~uint64_t{0}; }
     static uint64_t nonzero64(const uint8_t* values) { return nonzero_by_word(values); }
-    static uint64_t greater64(const float* values, float threshold, bool& has_nan) {
-        return greater_by_lane(values, 64, threshold, has_nan);
+    template <class T>
+    static uint64_t greater64(const T* values, T threshold, bool& has_nan) {
+        return greater_by_lane(values, threshold, has_nan);
     }
     static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
         append_by_lane<Neon>(to, mask, distances, position);

@@ -1,7 +1,7 @@
-// Sign bits of float rows, 64 at a time, on the primitives of a level.
+// Comparison bits of rows of numbers, 64 at a time, on the primitives of a level.
 //
-// Beyond what the distance kernels use, a level offers greater64(values, threshold, has_nan): bit i
-// of the result is values[i] > threshold, and has_nan turns true at a NaN; and nonzero64(bytes).
+// A level offers greater64(values, threshold, has_nan) for each type below: bit i of the result is
+// values[i] > threshold, and has_nan turns true at a NaN; and nonzero64(bytes).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,12 +17,35 @@ constexpr uint64_t reverse_bits_in_bytes(uint64_t x) {
     return ((x >> 4) & 0x0F0F0F0F0F0F0F0FU) | ((x & 0x0F0F0F0F0F0F0F0FU) << 4);
 }
 
-inline uint64_t greater_by_lane(const float* values, size_t count, float threshold, bool& has_nan) {
+/// An IEEE 754 half as an integer: half_order() of it compares as the halves do.
+using HalfBits = int16_t;
+
+constexpr int16_t half_order(HalfBits half) {
+    return static_cast<int16_t>(half < 0 ? half ^ 0x7FFF : half);
+}
+
+constexpr bool exceeds(HalfBits value, int16_t threshold_order) {
+    return half_order(value) > threshold_order;
+}
+constexpr bool is_nan(HalfBits half) {
+    return (half & 0x7FFF) > 0x7C00;
+}
+template <class T>
+constexpr bool exceeds(T value, T threshold) {
+    return value > threshold;
+}
+template <class T>
+constexpr bool is_nan(T value) {
+    return value != value;
+}
+
+template <class T>
+uint64_t greater_by_lane(const T* values, T threshold, bool& has_nan) {
     uint64_t mask = 0;
     bool nan = false;
-    for (size_t i = 0; i < count; ++i) {
-        mask |= static_cast<uint64_t>(values[i] > threshold) << i;
-        nan |= values[i] != values[i];
+    for (size_t i = 0; i < 64; ++i) {
+        mask |= static_cast<uint64_t>(exceeds(values[i], threshold)) << i;
+        nan |= is_nan(values[i]);
     }
     has_nan |= nan;
     return mask;
@@ -33,9 +56,6 @@ inline void store_bytes(uint8_t* to, uint64_t word, size_t count) {
 }
 
 inline constexpr size_t bytes_ahead = 4096;  // past the page where hardware prefetchers stop
-inline constexpr size_t floats_per_line = 16;
-inline constexpr size_t floats_ahead = bytes_ahead / sizeof(float);
-
 /// Whether each of 64 bytes is not zero, from 8-byte words: where there is no comparison for it.
 inline uint64_t nonzero_by_word(const uint8_t* values) {
     uint64_t mask = 0;
@@ -63,21 +83,25 @@ void nonzero_bits(const uint8_t* values, size_t count, uint64_t* bits) {
 }
 
 /// Packs rows [row_count, bits]; returns the first row with a NaN, or row_count.
-template <class V>
-size_t pack_f32(const float* values, size_t row_count, size_t bits, float threshold,
-                uint8_t* packed) {
+template <class V, class T>
+size_t pack_rows(const T* values, size_t row_count, size_t bits, T threshold, uint8_t* packed) {
+    constexpr size_t values_per_line = 64 / sizeof(T);
+    constexpr size_t values_ahead = bytes_ahead / sizeof(T);
     const size_t bytes = (bits + 7) / 8;
     for (size_t row = 0; row < row_count; ++row, values += bits, packed += bytes) {
         bool has_nan = false;
         size_t bit = 0;
         for (; bit + 64 <= bits; bit += 64) {
-            for (size_t i = 0; i < 64; i += floats_per_line)
-                __builtin_prefetch(values + bit + floats_ahead + i);
+            for (size_t i = 0; i < 64; i += values_per_line)
+                __builtin_prefetch(values + bit + values_ahead + i);
             const uint64_t mask = V::greater64(values + bit, threshold, has_nan);
             store_bytes(packed + bit / 8, reverse_bits_in_bytes(mask), 8);
         }
-        if (bit < bits) {
-            const uint64_t mask = greater_by_lane(values + bit, bits - bit, threshold, has_nan);
+        if (const size_t left = bits - bit; left != 0) {
+            T rest[64] = {};
+            __builtin_memcpy(rest, values + bit, left * sizeof(T));
+            const uint64_t mask =
+                V::greater64(rest, threshold, has_nan) & ((uint64_t{1} << left) - 1);
             store_bytes(packed + bit / 8, reverse_bits_in_bytes(mask), bytes - bit / 8);
         }
         if (has_nan) return row;

@@ -10,8 +10,17 @@ namespace {
 
 template <class V>
 constexpr KernelTable make_kernel_table() {
-    return {V::name,          distances<V>,   scan<V>,     table_words<V>,
-            slice_queries<V>, scan_sliced<V>, pack_f32<V>, nonzero_bits<V>};
+    return {V::name,
+            distances<V>,
+            scan<V>,
+            table_words<V>,
+            slice_queries<V>,
+            scan_sliced<V>,
+            pack_rows<V, float>,
+            pack_rows<V, double>,
+            pack_rows<V, int16_t>,
+            pack_rows<V, int8_t>,
+            nonzero_bits<V>};
 }
 
 }  // namespace
