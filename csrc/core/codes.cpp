@@ -19,9 +19,10 @@ int64_t find_wide_sign(const int8_t* values, int64_t count) {
     constexpr int64_t chunk = 4096;  // without an early exit the compiler takes 16 values at once
     for (int64_t first = 0; first < count; first += chunk) {
         const int64_t last = std::min(count, first + chunk);
-        bool found = false;
-        for (int64_t i = first; i < last; ++i) found |= is_wide(values[i]);
-        if (found) return std::find_if(values + first, values + last, is_wide) - values;
+        uint8_t found = 0;
+        for (int64_t i = first; i < last; ++i)
+            found = static_cast<uint8_t>(found | (is_wide(values[i]) ? 1 : 0));
+        if (found != 0) return std::find_if(values + first, values + last, is_wide) - values;
     }
     return -1;
 }
