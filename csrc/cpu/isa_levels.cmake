@@ -1,6 +1,6 @@
 # The table of instruction-set levels, slowest first. A row names the level, the processor family
 # it compiles for, the CPU features it needs (as the compiler's cpu_supports names them) and its
-# compile flags. Each level is one file, cpu/isa/<name>.cpp.
+# compile flags. Each level is one file, <name>.cpp.
 #
 # -Wno-[maybe-]uninitialized: the AVX-512 intrinsics of GCC 12 read a vector that they leave undefined
 # on purpose.
@@ -14,9 +14,9 @@ set(HASHCORE_ISA_LEVELS
     "neon|aarch64||"
 )
 
-# Adds every level of this target to the object library and writes isa_levels.inc, one
-# HASHCORE_ISA_LEVEL(name, supported) row each.
-function(hashcore_add_isa_levels target)
+# Adds every level of this processor family, <folder>/<name>.cpp, to the target and writes
+# isa_levels.inc, one HASHCORE_ISA_LEVEL(name, supported) row each.
+function(hashcore_add_isa_levels target folder)
     string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
     string(REGEX REPLACE "^(amd64|x64)$" "x86_64" processor "${processor}")
     string(REGEX REPLACE "^arm64$" "aarch64" processor "${processor}")
@@ -30,7 +30,7 @@ function(hashcore_add_isa_levels target)
         if(NOT family STREQUAL "any" AND NOT processor STREQUAL family)
             continue()
         endif()
-        set(source "${CMAKE_CURRENT_SOURCE_DIR}/csrc/cpu/isa/${name}.cpp")
+        set(source "${folder}/${name}.cpp")
         target_sources(${target} PRIVATE "${source}")
         separate_arguments(flags)
         # -fno-exceptions and no STL keep shared inline functions, compiled with wider

@@ -1,0 +1,38 @@
+// The loops of one instruction-set level. Every loop works in registers alone, on chains that are
+// independent of each other, so that its time is the time to issue its instructions.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace hashcore::limits {
+
+struct Loop {
+    void (*run)(size_t iterations);
+    size_t count;  // operations, or pairs of codes, of one iteration
+};
+
+struct Operation {
+    const char* name;
+    Loop loop;
+};
+
+struct Scan {
+    size_t words;  // of a code
+    Loop loop;
+};
+
+struct Level {
+    const char* name;
+    size_t vector_bits;
+    // Logic operations that the bit-sliced kernel spends on a word of as many codes as a vector
+    // has bits: carry-save adders take two ternary operations, or five of two operands.
+    size_t sliced_operations;
+    Operation operations[6];
+    Scan scans[5];
+    uint64_t (*sum)(const uint64_t* words, size_t count);  // count: a multiple of 64
+};
+
+inline constexpr size_t sliced_operations_ternary = 85;
+inline constexpr size_t sliced_operations_binary = 210;
+
+}  // namespace hashcore::limits
