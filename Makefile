@@ -7,11 +7,11 @@ EXTRAS := train,cli,plot,dev
 WORKERS ?= 2
 
 ENGINE := CMakeLists.txt $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.cmake')
-CXX_SOURCES := $(filter %.cpp %.h,$(ENGINE))
+CXX_SOURCES := $(filter %.cpp %.h,$(ENGINE)) $(shell find bench -name '*.cpp' -o -name '*.h')
 INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 	--config-settings=cmake.define.HASHCORE_WERROR=ON --editable
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench bench-compare clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,7 +19,8 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    check style, types and the engine's stub"
 	@echo "make format  rewrite style"
-	@echo "make bench   measure against FAISS; results in bench/results (BENCH_FLAGS=--quick)"
+	@echo "make bench   measure against the peers; results in bench/results (BENCH_FLAGS=--quick)"
+	@echo "make bench-compare A=old.json B=new.json    two runs of make bench side by side"
 	@echo "make clean   remove .venv and build"
 
 $(VENV)/.tools: constraints.txt
@@ -60,6 +61,9 @@ format: $(VENV)/.installed
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+bench-compare: $(VENV)/.installed
+	@$(BIN)/python -m bench.compare $(A) $(B)
 
 clean:
 	rm -rf $(VENV) build

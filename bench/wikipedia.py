@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from bench.measure import machine
+from bench.machine import machine
 from hashcore.data import load
 from hashcore.train import TrainConfig, evaluate_hasher, fit
 

@@ -51,17 +51,13 @@ class Limits:
     read: Mapping[int, float] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, text: str) -> Limits:
-        """Read what the program prints."""
-        found: dict[str, Any] = json.loads(text)
-        operations = dict(found.get("operations", {}))
+    def from_dict(cls, found: Mapping[str, Any]) -> Limits:
+        """Read what the program prints, or ``asdict`` made of limits, once it came from JSON."""
         return cls(
-            clock=operations.pop("clock", 0.0),
-            operations=operations,
+            clock=found.get("clock", 0.0),
+            operations=found.get("operations", {}),
             scan={
-                level: ScanLimits(
-                    _by_number(kind["issue_limit"]), _by_number(kind["sliced_issue_limit"])
-                )
+                level: ScanLimits(**{name: _by_number(kind[name]) for name in kind})
                 for level, kind in found.get("scan", {}).items()
             },
             read=_by_number(found.get("read", {})),
@@ -97,4 +93,4 @@ def build() -> Path:
 def measure(program: Path, *parts: Part) -> Limits:
     """Run the program: about a second for all parts, which is also what no part means."""
     done = subprocess.run([program, *parts], capture_output=True, text=True, check=True)
-    return Limits.from_json(done.stdout)
+    return Limits.from_dict(json.loads(done.stdout))

@@ -1,0 +1,242 @@
+"""The results of a run: rows and limits, as JSON for machines and as Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.limits import Limits
+
+FORMAT = "hashcore bench results 1"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One contender: the median of its rounds.
+
+    Attributes:
+        seconds: of one run.
+        per_second: the row's unit of work a second.
+        ratio: hashcore's rate over this one; 1 for hashcore itself.
+    """
+
+    seconds: float
+    per_second: float
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A target and the value that was reached."""
+
+    measure: str
+    at_least: float
+    reached: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the value is at least what was asked."""
+        return self.reached >= self.at_least
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one workload showed.
+
+    Attributes:
+        unit: what ``per_second`` counts: ``pairs`` or ``B``.
+        level: instruction-set level that ran.
+        shares: hashcore's rate over a limit of the machine, by the limit's name.
+    """
+
+    table: str
+    workload: str
+    unit: str
+    threads: int
+    level: str
+    rounds: int
+    hashcore: Timing
+    peers: Mapping[str, Timing]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    targets: tuple[Outcome, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two rows of two runs the same row."""
+        return self.table, self.workload
+
+    def measures(self) -> dict[str, float]:
+        """Every ratio and share by name: what may be compared between runs."""
+        return {name: peer.ratio for name, peer in self.peers.items()} | dict(self.shares)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Row:
+        """Read what ``asdict`` made of a row."""
+        return cls(
+            **{
+                **found,
+                "hashcore": Timing(**found["hashcore"]),
+                "peers": {name: Timing(**peer) for name, peer in found["peers"].items()},
+                "targets": tuple(Outcome(**outcome) for outcome in found["targets"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run: what it ran on, what that can do, what came out."""
+
+    machine: Mapping[str, Any]
+    limits: Limits
+    rows: tuple[Row, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write ``engine.json`` and ``engine.md``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"format": FORMAT, **asdict(self)}
+        (folder / "engine.json").write_text(json.dumps(content, indent=1) + "\n")
+        (folder / "engine.md").write_text(markdown(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Read ``engine.json``.
+
+        Raises:
+            ValueError: no such file, or not one that ``write`` wrote.
+        """
+        expected = f"{path}: expected results that python -m bench wrote"
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{expected}; got {error}") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise ValueError(f"{expected}; got another kind of JSON")
+        try:
+            return cls(
+                machine=found["machine"],
+                limits=Limits.from_dict(found["limits"]),
+                rows=tuple(Row.from_dict(row) for row in found["rows"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{expected}; got one that lacks or adds {error}") from None
+
+
+def giga(rate: float) -> str:
+    """A rate in billions, three digits."""
+    return f"{rate / 1e9:.3g}" if rate < 1e12 else f"{rate / 1e9:,.0f}"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a Markdown table; the first column is text, the others are figures."""
+    names = list(header)
+    return [
+        f"| {' | '.join(names)} |",
+        "|---" + "|---:" * (len(names) - 1) + "|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def describe(row: Row) -> str:
+    """A row as one line of text."""
+    parts = [f"{row.workload}: {giga(row.hashcore.per_second)} G{row.unit}/s"]
+    parts += [
+        f"{peer.ratio:.3g}x {name} ({giga(peer.per_second)})" for name, peer in row.peers.items()
+    ]
+    parts += [f"{share:.0%} of {name}" for name, share in row.shares.items()]
+    parts += [
+        f"{'met' if outcome.met else 'MISSED'}: {_target(outcome)}" for outcome in row.targets
+    ]
+    return "; ".join(parts)
+
+
+def _target(outcome: Outcome) -> str:
+    if outcome.at_least < 1:
+        return f"{outcome.measure} {outcome.at_least:.0%}"
+    return f"{outcome.measure} {outcome.at_least:g}x"
+
+
+def markdown(results: Results) -> str:
+    """The figures as Markdown, machine included."""
+    machine = results.machine
+    lines = [
+        "# The engine beside its peers",
+        "",
+        "Medians of rounds in which the contenders take turns, one run, random codes; one thread "
+        "each where nothing else is said. A ratio is hashcore's rate over the peer's. Ratios and "
+        "shares are what to compare: absolute figures belong to the machine and the hour.",
+        "",
+        f"CPU {machine['cpu']}, {machine['threads']} threads, level {machine['isa']}, "
+        f"FAISS {machine['faiss']} (level {machine['faiss_level']}).",
+        "",
+    ]
+    outcomes = [(row, outcome) for row in results.rows for outcome in row.targets]
+    if outcomes:
+        met = sum(outcome.met for _, outcome in outcomes)
+        lines += [f"## Targets: {met} of {len(outcomes)} met", "", *_targets(outcomes), ""]
+    for name in dict.fromkeys(row.table for row in results.rows):
+        rows = [row for row in results.rows if row.table == name]
+        lines += [f"## {name}", "", *_rows(rows), ""]
+    lines += ["## Limits of the machine", "", *_limits(results.limits)]
+    return "\n".join(lines) + "\n"
+
+
+def _targets(outcomes: Iterable[tuple[Row, Outcome]]) -> list[str]:
+    def cell(outcome: Outcome) -> str:
+        reached, asked = outcome.reached, outcome.at_least
+        return f"{reached:.0%} of {asked:.0%}" if asked < 1 else f"{reached:.1f} of {asked:g}"
+
+    return table(
+        ("workload", "measure", "reached", "met"),
+        (
+            (f"{row.table}: {row.workload}", o.measure, cell(o), "yes" if o.met else "no")
+            for row, o in outcomes
+        ),
+    )
+
+
+def _rows(rows: list[Row]) -> list[str]:
+    peers = list(dict.fromkeys(name for row in rows for name in row.peers))
+    shares = list(dict.fromkeys(name for row in rows for name in row.shares))
+
+    def cells(row: Row) -> Iterable[str]:
+        yield row.workload
+        yield giga(row.hashcore.per_second)
+        for name in peers:
+            peer = row.peers.get(name)
+            yield f"{peer.ratio:.3g}x ({giga(peer.per_second)})" if peer else ""
+        for name in shares:
+            yield f"{row.shares[name]:.0%}" if name in row.shares else ""
+
+    header = ["workload", f"hashcore, G{rows[0].unit}/s"]
+    header += [f"over {name} (its G{rows[0].unit}/s)" for name in peers]
+    return table(header + [f"of {name}" for name in shares], map(cells, rows))
+
+
+def _limits(limits: Limits) -> list[str]:
+    reads = ", ".join(f"{giga(rate)} on {threads}" for threads, rate in limits.read.items())
+    lines = [f"Streaming read, GB/s by threads: {reads}. Clock {giga(limits.clock)} GHz.", ""]
+    names = list(dict.fromkeys(name for rates in limits.operations.values() for name in rates))
+    lines += table(
+        ["vector operations a clock", *names],
+        (
+            [level, *(f"{rates[name] / limits.clock:.2f}" for name in names)]
+            for level, rates in limits.operations.items()
+        ),
+    )
+    kinds = [("issue limit", "issue_limit"), ("sliced issue limit", "sliced_issue_limit")]
+    for title, attribute in kinds:
+        words = list(getattr(next(iter(limits.scan.values())), attribute)) if limits.scan else []
+        lines += [
+            "",
+            *table(
+                [f"{title}, Gpairs/s", *(f"{64 * word} bits" for word in words)],
+                (
+                    [level, *(giga(getattr(scan, attribute)[word]) for word in words)]
+                    for level, scan in limits.scan.items()
+                ),
+            ),
+        ]
+    return lines
