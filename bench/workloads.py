@@ -196,10 +196,9 @@ def _forced(level: str, bits: int) -> Search:
     return Search(
         table="Forced instruction-set levels",
         bits=bits,
-        codes=1_000_000 if bits <= 256 else 500_000,
+        codes=500_000 if bits <= 256 else 200_000,
         queries=256,
         level=level,
-        rounds=4,
         targets=(Target(FAISS_AVX2, 5),) if (level, bits) == ("avx2", 64) else (),
     )
 
@@ -224,7 +223,7 @@ def _pack(dtype: str, targets: Iterable[Target] = ()) -> Pack:
 BATCHES = [_batch(bits) for bits in WIDTHS]
 FORCED = [_forced(level, bits) for level in ("avx512", "avx2", "portable") for bits in WIDTHS]
 ODD_WIDTHS = [
-    Search(table="Odd widths", bits=bits, codes=1_000_000, queries=256, rounds=7)
+    Search(table="Odd widths", bits=bits, codes=500_000, queries=256)
     for bits in (100, 192, 200, 320, 1000)
 ]
 OTHER_PEERS = [
