@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,10 @@ def main() -> None:
         "and any other run nothing",
     )
     chosen = parser.parse_args()
+    try:
+        found_peers = peers()
+    except (ImportError, PackageNotFoundError) as error:
+        sys.exit(f"bench: expected the bench extra to be installed; got {error}; run make bench")
     if not is_green(BENCH.parent):
         sys.exit("bench: the tests are red, so nothing is measured; make test shows why")
     start = time.monotonic()
@@ -83,7 +87,7 @@ def main() -> None:
     print(f"{len(rows)} rows in {time.monotonic() - start:.0f} s")
     out = chosen.out or (None if chosen.quick or chosen.k else RESULTS)
     if out is not None:
-        Results({**machine(), **peers()}, found, tuple(rows)).write(out)
+        Results({**machine(), **found_peers}, found, tuple(rows)).write(out)
         print(f"Wrote {out / 'engine.json'} and engine.md")
 
 

@@ -116,7 +116,8 @@ Knn = Callable[[Codes, Codes, int], tuple[Distances, Ids]]
 def numba_knn(database: Codes, queries: Codes, k: int) -> tuple[Distances, Ids]:
     from bench import numba_kernels
 
-    return numba_kernels.knn(words_of(database), words_of(queries), k)
+    found: tuple[Distances, Ids] = numba_kernels.knn(words_of(database), words_of(queries), k)
+    return found
 
 
 # Name, search, most codes and most queries: the slow ones search fewer and are compared a pair.

@@ -80,7 +80,16 @@ def test_red_tests_are_not_remembered_as_green(tree: Path) -> None:
 
 def test_the_command_refuses_to_measure_a_red_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["bench", "--quick"])
+    monkeypatch.setattr(command, "peers", dict)
     monkeypatch.setattr(command, "is_green", lambda root: False)
     monkeypatch.setattr(command, "run_benches", lambda *_: pytest.fail("measured a red tree"))
     with pytest.raises(SystemExit, match=r"^bench: the tests are red[^\n]*$"):
+        command.main()
+
+
+def test_the_command_says_that_a_peer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["bench"])
+    monkeypatch.setattr(command, "PEERS", ("a-package-that-nobody-has",))
+    monkeypatch.setattr(command, "is_green", lambda root: pytest.fail("ran the tests"))
+    with pytest.raises(SystemExit, match=r"^bench: expected the bench extra[^\n]*nobody-has"):
         command.main()
