@@ -24,15 +24,14 @@ struct Scan {
 struct Level {
     const char* name;
     size_t vector_bits;
-    // Logic operations that the bit-sliced kernel spends on a word of as many codes as a vector
-    // has bits: carry-save adders take two ternary operations, or five of two operands.
+    // Logic operations of the 31 full adders that the sliced scan spends on a word of as many codes
+    // as a vector has bits: two each with ternary operations, four with a bit select, else five.
     size_t sliced_operations;
     Operation operations[6];
     Scan scans[5];
     uint64_t (*sum)(const uint64_t* words, size_t count);  // count: a multiple of 64
 };
 
-inline constexpr size_t sliced_operations_ternary = 85;
-inline constexpr size_t sliced_operations_binary = 210;
+inline constexpr size_t sliced_full_adders = 31;
 
 }  // namespace hashcore::limits

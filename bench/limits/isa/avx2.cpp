@@ -8,7 +8,7 @@ namespace {
 
 struct Avx2 {
     static constexpr size_t bits = 256;
-    static constexpr size_t sliced_operations = sliced_operations_binary;
+    static constexpr size_t sliced_operations = 5 * sliced_full_adders;
     using Vector = __m256i;
 
     static void keep(Vector& x) { asm volatile("" : "+x"(x)); }

@@ -9,7 +9,7 @@ namespace {
 
 struct Avx512Common {
     static constexpr size_t bits = 512;
-    static constexpr size_t sliced_operations = sliced_operations_ternary;
+    static constexpr size_t sliced_operations = 2 * sliced_full_adders;
     using Vector = __m512i;
 
     static void keep(Vector& x) { asm volatile("" : "+v"(x)); }

@@ -8,7 +8,7 @@ namespace {
 
 struct Neon {
     static constexpr size_t bits = 128;
-    static constexpr size_t sliced_operations = sliced_operations_binary;
+    static constexpr size_t sliced_operations = 4 * sliced_full_adders;
     using Vector = uint64x2_t;
 
     static void keep(Vector& x) { asm volatile("" : "+w"(x)); }

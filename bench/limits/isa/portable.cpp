@@ -6,7 +6,7 @@ namespace {
 
 struct Portable {
     static constexpr size_t bits = 64;
-    static constexpr size_t sliced_operations = sliced_operations_binary;
+    static constexpr size_t sliced_operations = 5 * sliced_full_adders;
     using Vector = uint64_t;
 
     static void keep(Vector& x) { asm volatile("" : "+r"(x)); }
