@@ -35,9 +35,10 @@ function(hashcore_add_isa_levels target folder)
         separate_arguments(flags)
         # -fno-exceptions and no STL keep shared inline functions, compiled with wider
         # instructions, from replacing the baseline's copies at link time. The unwind tables let an
-        # exception of a callback (out of memory in Collector::make_room) pass through.
+        # exception of a callback (out of memory in Collector::make_room) pass through. A fused
+        # multiply-add would round once where other levels round twice.
         set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS
-            "${flags};-fno-exceptions;-fno-rtti;-fasynchronous-unwind-tables")
+            "${flags};-fno-exceptions;-fno-rtti;-fasynchronous-unwind-tables;-ffp-contract=off")
         set(supported "true")
         string(REPLACE "," ";" features "${features}")
         foreach(feature IN LISTS features)

@@ -57,6 +57,29 @@ template <class T>
 using PackRows = size_t(const T* values, size_t row_count, size_t bits, T threshold,
                         uint8_t* packed);
 
+/// Lanes of a sum over the elements of a query and a row. Element i is multiplied, then added to
+/// lane i % sum_lanes, with no fused multiply-add; then lane j takes lane j + 16, j + 8, 4, 2, 1.
+/// The order is the same at every level, so that all give the same bits.
+inline constexpr size_t sum_lanes = 32;
+
+/// Sums of one query with `count` rows of `dims` elements; row i is number ids[i]. The query is
+/// padded with zeros to a multiple of sum_lanes. `squares` is written by dot_and_square only.
+using RowSums = void (*)(const void* query, const void* rows, size_t dims, const int64_t* ids,
+                         size_t count, float* sums, float* squares);
+
+struct RowKernels {
+    RowSums dot;
+    RowSums squared_distance;
+    RowSums dot_and_square;  ///< and the row's sum of squares
+};
+
+/// By the elements of query and rows; halves as their bits. Sums of int16 and int8, at most
+/// 65,536 of them, are exact until the one rounding to float.
+struct RowSumKernels {
+    RowKernels f32_f32, f32_f16, f32_i8, i16_i8;
+    RowSums f32_bits;  ///< +query[i] where bit i ^ 7 of a packed code is set, -query[i] elsewhere
+};
+
 struct KernelTable {
     const char* name;
 
@@ -91,6 +114,8 @@ struct KernelTable {
 
     /// Bit i of `bits` [count / 64 + 1] is whether values[i] is not zero; zero past `count`.
     void (*nonzero_bits)(const uint8_t* values, size_t count, uint64_t* bits);
+
+    RowSumKernels row_sums;
 };
 
 }  // namespace hashcore

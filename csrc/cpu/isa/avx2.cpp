@@ -118,6 +118,61 @@ struct Avx2 {
     static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
         append_by_lane<Avx2>(to, mask, distances, position);
     }
+
+    static constexpr size_t float_lanes = 8;
+    using Floats = __m256;
+    static Floats zero_floats() { return _mm256_setzero_ps(); }
+    static Floats floats(const float* from) { return _mm256_loadu_ps(from); }
+    // As half_to_float(): AVX2 does not imply F16C.
+    static Floats floats(const uint16_t* halves) {
+        const __m256i half =
+            _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
+        const __m256i magnitude = _mm256_and_si256(half, _mm256_set1_epi32(0x7FFF));
+        const __m256i sign = _mm256_slli_epi32(_mm256_xor_si256(half, magnitude), 16);
+        const __m256i special =
+            _mm256_and_si256(_mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7BFF)),
+                             _mm256_set1_epi32(0x7F800000));
+        const __m256 finite = _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(magnitude, 13)),
+                                            _mm256_set1_ps(0x1p112F));
+        return _mm256_or_ps(finite, _mm256_castsi256_ps(_mm256_or_si256(special, sign)));
+    }
+    static Floats floats(const int8_t* from) {
+        return _mm256_cvtepi32_ps(
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+    }
+    static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+    static Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+    static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+    static Floats negate_where(Floats x, uint32_t mask) {
+        const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        const __m256i is_set = _mm256_cmpeq_epi32(
+            _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), bit), bit);
+        return _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(is_set, 31)));
+    }
+    static void store(float* to, Floats x) { _mm256_storeu_ps(to, x); }
+
+    static constexpr size_t short_lanes = 16;
+    using Shorts = __m256i;
+    using Int32s = __m256i;
+    static Shorts shorts(const int16_t* from) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    }
+    static Shorts shorts(const int8_t* from) {
+        return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    }
+    static Shorts subtract(Shorts a, Shorts b) { return _mm256_sub_epi16(a, b); }
+    static Int32s zero_int32s() { return _mm256_setzero_si256(); }
+    static Int32s add_products(Int32s sum, Shorts a, Shorts b) {
+        return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    }
+    static int64_t sum_int32s(Int32s x) {
+        const __m256i sum_i64x4 =
+            _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(x)),
+                             _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x, 1)));
+        const __m128i sum_i64x2 = _mm_add_epi64(_mm256_castsi256_si128(sum_i64x4),
+                                                _mm256_extracti128_si256(sum_i64x4, 1));
+        return _mm_cvtsi128_si64(sum_i64x2) + _mm_extract_epi64(sum_i64x2, 1);
+    }
 };
 
 }  // namespace

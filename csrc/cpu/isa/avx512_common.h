@@ -96,6 +96,45 @@ struct Avx512Common {
     static void store(uint32_t* to, Words x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi64_epi32(x));
     }
+
+    static constexpr size_t float_lanes = 16;
+    using Floats = __m512;
+    static Floats zero_floats() { return _mm512_setzero_ps(); }
+    static Floats floats(const float* from) { return _mm512_loadu_ps(from); }
+    static Floats floats(const uint16_t* halves) {
+        return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+    }
+    static Floats floats(const int8_t* from) {
+        return _mm512_cvtepi32_ps(
+            _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+    }
+    static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+    static Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+    static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+    static Floats negate_where(Floats x, uint32_t mask) {
+        const __m512i bits = _mm512_castps_si512(x);
+        return _mm512_castsi512_ps(_mm512_mask_xor_epi32(bits, static_cast<__mmask16>(mask), bits,
+                                                         _mm512_set1_epi32(INT32_MIN)));
+    }
+    static void store(float* to, Floats x) { _mm512_storeu_ps(to, x); }
+
+    static constexpr size_t short_lanes = 32;
+    using Shorts = __m512i;
+    using Int32s = __m512i;
+    static Shorts shorts(const int16_t* from) { return _mm512_loadu_si512(from); }
+    static Shorts shorts(const int8_t* from) {
+        return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    }
+    static Shorts subtract(Shorts a, Shorts b) { return _mm512_sub_epi16(a, b); }
+    static Int32s zero_int32s() { return _mm512_setzero_si512(); }
+    static Int32s add_products(Int32s sum, Shorts a, Shorts b) {
+        return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+    }
+    static int64_t sum_int32s(Int32s x) {
+        const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
+        const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(x, 1));
+        return _mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
+    }
 };
 
 }  // namespace

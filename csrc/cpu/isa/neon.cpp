@@ -44,6 +44,56 @@ struct Neon {
     static void append(Hit* to, unsigned mask, Words distances, uint64_t position) {
         append_by_lane<Neon>(to, mask, distances, position);
     }
+
+    static constexpr size_t float_lanes = 8;
+    using Floats = float32x4x2_t;
+    static Floats zero_floats() { return {vdupq_n_f32(0), vdupq_n_f32(0)}; }
+    static Floats floats(const float* from) { return {vld1q_f32(from), vld1q_f32(from + 4)}; }
+    static Floats floats(const uint16_t* halves) {
+        const float16x8_t x = vreinterpretq_f16_u16(vld1q_u16(halves));
+        return {vcvt_f32_f16(vget_low_f16(x)), vcvt_high_f32_f16(x)};
+    }
+    static Floats floats(const int8_t* from) {
+        const int16x8_t x = shorts(from);
+        return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(x))), vcvtq_f32_s32(vmovl_high_s16(x))};
+    }
+    static Floats add(Floats a, Floats b) {
+        return {vaddq_f32(a.val[0], b.val[0]), vaddq_f32(a.val[1], b.val[1])};
+    }
+    static Floats subtract(Floats a, Floats b) {
+        return {vsubq_f32(a.val[0], b.val[0]), vsubq_f32(a.val[1], b.val[1])};
+    }
+    static Floats multiply(Floats a, Floats b) {
+        return {vmulq_f32(a.val[0], b.val[0]), vmulq_f32(a.val[1], b.val[1])};
+    }
+    static Floats negate_where(Floats x, uint32_t mask) {
+        constexpr int32_t to_sign[8] = {31, 30, 29, 28, 27, 26, 25, 24};
+        const uint32x4_t bits = vdupq_n_u32(mask);
+        const uint32x4_t sign = vdupq_n_u32(0x80000000U);
+        for (int half = 0; half < 2; ++half) {
+            const uint32x4_t turned =
+                vandq_u32(vshlq_u32(bits, vld1q_s32(to_sign + 4 * half)), sign);
+            x.val[half] =
+                vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x.val[half]), turned));
+        }
+        return x;
+    }
+    static void store(float* to, Floats x) {
+        vst1q_f32(to, x.val[0]);
+        vst1q_f32(to + 4, x.val[1]);
+    }
+
+    static constexpr size_t short_lanes = 8;
+    using Shorts = int16x8_t;
+    using Int32s = int32x4_t;
+    static Shorts shorts(const int16_t* from) { return vld1q_s16(from); }
+    static Shorts shorts(const int8_t* from) { return vmovl_s8(vld1_s8(from)); }
+    static Shorts subtract(Shorts a, Shorts b) { return vsubq_s16(a, b); }
+    static Int32s zero_int32s() { return vdupq_n_s32(0); }
+    static Int32s add_products(Int32s sum, Shorts a, Shorts b) {
+        return vmlal_high_s16(vmlal_s16(sum, vget_low_s16(a), vget_low_s16(b)), a, b);
+    }
+    static int64_t sum_int32s(Int32s x) { return vaddlvq_s32(x); }
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Plain C++20: every CPU runs it, and the other levels are measured against it.
+#include "cpu/kernels/half.inl.h"
 #include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
@@ -69,6 +70,76 @@ struct Portable {
     }
     static void append(Hit* to, unsigned mask, const Words& distances, uint64_t position) {
         append_by_lane<Portable>(to, mask, distances, position);
+    }
+
+    static constexpr size_t float_lanes = 8;
+    struct Floats {
+        float lane[float_lanes];
+    };
+    static Floats zero_floats() { return {}; }
+    static Floats floats(const float* from) {
+        Floats x;
+        for (size_t i = 0; i < float_lanes; ++i) x.lane[i] = from[i];
+        return x;
+    }
+    static Floats floats(const uint16_t* halves) {
+        Floats x;
+        for (size_t i = 0; i < float_lanes; ++i) x.lane[i] = half_to_float(halves[i]);
+        return x;
+    }
+    static Floats floats(const int8_t* from) {
+        Floats x;
+        for (size_t i = 0; i < float_lanes; ++i) x.lane[i] = from[i];
+        return x;
+    }
+    static Floats add(Floats a, const Floats& b) {
+        for (size_t i = 0; i < float_lanes; ++i) a.lane[i] += b.lane[i];
+        return a;
+    }
+    static Floats subtract(Floats a, const Floats& b) {
+        for (size_t i = 0; i < float_lanes; ++i) a.lane[i] -= b.lane[i];
+        return a;
+    }
+    static Floats multiply(Floats a, const Floats& b) {
+        for (size_t i = 0; i < float_lanes; ++i) a.lane[i] *= b.lane[i];
+        return a;
+    }
+    static Floats negate_where(Floats x, uint32_t mask) {
+        for (size_t i = 0; i < float_lanes; ++i)
+            if ((mask >> i & 1U) != 0) x.lane[i] = -x.lane[i];
+        return x;
+    }
+    static void store(float* to, const Floats& x) {
+        for (size_t i = 0; i < float_lanes; ++i) to[i] = x.lane[i];
+    }
+
+    static constexpr size_t short_lanes = 8;
+    struct Shorts {
+        int16_t lane[short_lanes];
+    };
+    struct Int32s {
+        int32_t lane[short_lanes];
+    };
+    template <class Element>
+    static Shorts shorts(const Element* from) {
+        Shorts x;
+        for (size_t i = 0; i < short_lanes; ++i) x.lane[i] = from[i];
+        return x;
+    }
+    static Shorts subtract(Shorts a, const Shorts& b) {
+        for (size_t i = 0; i < short_lanes; ++i)
+            a.lane[i] = static_cast<int16_t>(a.lane[i] - b.lane[i]);
+        return a;
+    }
+    static Int32s zero_int32s() { return {}; }
+    static Int32s add_products(Int32s sum, const Shorts& a, const Shorts& b) {
+        for (size_t i = 0; i < short_lanes; ++i) sum.lane[i] += a.lane[i] * b.lane[i];
+        return sum;
+    }
+    static int64_t sum_int32s(const Int32s& x) {
+        int64_t sum = 0;
+        for (const int32_t lane : x.lane) sum += lane;
+        return sum;
     }
 };
 

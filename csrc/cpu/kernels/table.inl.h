@@ -2,6 +2,7 @@
 #pragma once
 #include "cpu/kernels/distances.inl.h"
 #include "cpu/kernels/pack.inl.h"
+#include "cpu/kernels/row_sums.inl.h"
 #include "cpu/kernels/scan.inl.h"
 #include "cpu/kernels/sliced_scan.inl.h"
 
@@ -20,7 +21,8 @@ constexpr KernelTable make_kernel_table() {
             pack_rows<V, double>,
             pack_rows<V, int16_t>,
             pack_rows<V, int8_t>,
-            nonzero_bits<V>};
+            nonzero_bits<V>,
+            make_row_sum_kernels<V>()};
 }
 
 }  // namespace
