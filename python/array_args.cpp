@@ -1,23 +1,44 @@
 #include "array_args.h"
 
+#include <algorithm>
+
 namespace hashcore::python {
 namespace {
 
-[[noreturn]] void fail_type(const char* name, const std::string& expected, py::handle got,
-                            const std::string& hint = "") {
+const char* dtype_name(Element element) {
+    switch (element) {
+        case Element::f32:
+            return "float32";
+        case Element::f16:
+            return "float16";
+        case Element::i8:
+            return "int8";
+        case Element::bit:
+            return "uint8";
+    }
+    return "";
+}
+
+std::string dtype_names(std::initializer_list<Element> elements) {
+    std::string names;
+    for (const Element* element = elements.begin(); element != elements.end(); ++element) {
+        if (element != elements.begin()) names += element + 1 == elements.end() ? " or " : ", ";
+        names += dtype_name(*element);
+    }
+    return names;
+}
+
+}  // namespace
+
+void fail_type(const char* name, const std::string& expected, py::handle got,
+               const std::string& hint) {
     throw py::type_error(std::string(name) + ": expected " + expected + "; got " + describe(got) +
                          "." + hint);
 }
 
-[[noreturn]] void fail_value(const char* name, const std::string& expected,
-                             const std::string& got) {
+void fail_value(const char* name, const std::string& expected, const std::string& got) {
     throw py::value_error(std::string(name) + ": expected " + expected + "; got " + got + ".");
 }
-
-constexpr const char* code_hint =
-    " Floats: use hashcore.pack(); int8 from an embedding API: use hashcore.convert().";
-
-}  // namespace
 
 std::string describe(py::handle object) {
     if (!py::isinstance<py::array>(object)) return py::str(py::type::of(object).attr("__name__"));
@@ -79,6 +100,28 @@ CodesArg database_arg(py::handle object, const char* name, const char* rows) {
         fail_value(name, "uint8 [" + std::string(rows) + ", bytes], C-contiguous",
                    describe(codes.array));
     return codes;
+}
+
+MatrixArg matrix_arg(py::handle object, const char* name, const char* rows, int min_dims,
+                     std::initializer_list<Element> elements, std::optional<int64_t> dims,
+                     const std::string& hint) {
+    const bool is_codes = *elements.begin() == Element::bit;
+    std::string width = "D";
+    if (dims) width = std::to_string(is_codes ? bytes_per_code(*dims) : *dims);
+    const std::string expected = dtype_names(elements) + " [" + rows + ", " + width + "]";
+    py::array array = contiguous_array(object, name, expected, min_dims, 2);
+    const std::string dtype = py::str(array.dtype());
+    const auto* element = std::find_if(elements.begin(), elements.end(),
+                                       [&](Element e) { return dtype == dtype_name(e); });
+    if (element == elements.end()) fail_type(name, expected, object, hint);
+    const bool one_row = array.ndim() == 1;
+    const int64_t columns = array.shape(one_row ? 0 : 1);
+    if (!dims && (columns < 1 || columns > max_dims))
+        fail_value(name, expected + " with D in 1.." + std::to_string(max_dims), describe(array));
+    if (dims && std::to_string(columns) != width) fail_value(name, expected, describe(array));
+    const MatrixView view{array.data(), *element, one_row ? 1 : array.shape(0),
+                          dims.value_or(columns)};
+    return {std::move(array), view};
 }
 
 FilterArg::FilterArg(py::handle object) {

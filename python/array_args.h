@@ -5,12 +5,14 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "hashcore/codes.h"
+#include "hashcore/rescore.h"
 #include "hashcore/search.h"
 
 namespace hashcore::python {
@@ -19,6 +21,15 @@ namespace py = pybind11;
 
 /// "float32 [10, 64]", or the type's name for what is no array.
 std::string describe(py::handle object);
+
+/// Raise "name: expected ...; got ...", as TypeError with the object that came and a hint, or as
+/// ValueError with what came in words.
+[[noreturn]] void fail_type(const char* name, const std::string& expected, py::handle got,
+                            const std::string& hint = "");
+[[noreturn]] void fail_value(const char* name, const std::string& expected, const std::string& got);
+
+inline constexpr const char* code_hint =
+    " Floats: use hashcore.pack(); int8 from an embedding API: use hashcore.convert().";
 
 /// A C-contiguous array of native byte order with one of the shapes allowed; `expected` is what
 /// the error says, such as "int64 [n]".
@@ -38,6 +49,19 @@ CodesArg codes_arg(py::handle object, const char* name, const char* rows,
 
 /// As codes_arg(), of any width and never a single row.
 CodesArg database_arg(py::handle object, const char* name, const char* rows);
+
+/// A matrix as the engine reads it; `array` keeps the memory alive.
+struct MatrixArg {
+    py::array array;
+    MatrixView view;
+};
+
+/// [rows, D] of one of `elements`, of which Element::bit are codes of D bits; `rows` is the letter
+/// the error shows. `dims` fixes D, as it must for codes. A 1-D array is one row where `min_dims`
+/// is 1. Rows are not read: neither NaN nor pad bits are looked for.
+MatrixArg matrix_arg(py::handle object, const char* name, const char* rows, int min_dims,
+                     std::initializer_list<Element> elements, std::optional<int64_t> dims,
+                     const std::string& hint);
 
 /// None, or (kind, array) as hashcore.search.Filter hands it on. The engine checks that a mask has
 /// one entry a code.

@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module) {
     hashcore::python::register_search(module);
     hashcore::python::register_index(module);
     hashcore::python::register_metrics(module);
+    hashcore::python::register_rescore(module);
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,3 +78,67 @@ def distance_histogram(
     """Counts [Q, bits + 1]."""
     rows = [np.bincount(row, minlength=bits + 1) for row in pairwise(queries, database)]
     return np.array(rows, dtype=np.int64).reshape(len(queries), bits + 1)
+
+
+def lane_sums(terms: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums [n] of terms [n, D] in the engine's order of float32 additions.
+
+    Term i is added to lane i % 32; then lane j takes lane j + 16, j + 8, 4, 2 and 1.
+    """
+    count, dims = terms.shape
+    padded = np.zeros((count, -(-dims // 32) * 32), np.float32)
+    padded[:, :dims] = terms
+    lanes = np.zeros((count, 32), np.float32)
+    for first in range(0, padded.shape[1], 32):
+        lanes += padded[:, first : first + 32]
+    while lanes.shape[1] > 1:
+        half = lanes.shape[1] // 2
+        lanes = lanes[:, :half] + lanes[:, half:]
+    return lanes[:, 0]
+
+
+def asymmetric_terms(query: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Terms [n, 8 B] of a query [D], in the order of bits from the low end of each byte."""
+    bits = np.unpackbits(codes, axis=1, bitorder="little")
+    padded = np.zeros(bits.shape[1], np.float32)
+    padded[: len(query)] = query
+    turned = padded.reshape(-1, 8)[:, ::-1].reshape(-1)
+    return np.where(bits, turned, -turned)
+
+
+def row_scores(query: NDArray[Any], rows: NDArray[Any], metric: str) -> NDArray[np.float32]:
+    """Scores [n] of one query [D] and rows [n, D], as the engine rounds them."""
+    if metric == "asymmetric":
+        return lane_sums(asymmetric_terms(query, rows))
+    exact = query.dtype == np.int8
+    wide = np.int64 if exact else np.float32
+    q: NDArray[Any] = query.astype(wide)
+    v: NDArray[Any] = rows.astype(wide)
+
+    def total(terms: NDArray[Any]) -> NDArray[np.float32]:
+        return terms.sum(axis=1).astype(np.float32) if exact else lane_sums(terms)
+
+    if metric == "l2":
+        return total((q - v) ** 2)
+    dot = total(q * v)
+    if metric == "ip":
+        return dot
+    lengths = np.sqrt(total(q[None] * q[None])), np.sqrt(total(v * v))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((lengths[0] == 0) | (lengths[1] == 0), 0, dot / lengths[0] / lengths[1])
+
+
+def rescore(
+    queries: NDArray[Any], ids: NDArray[np.int64], vectors: NDArray[Any], k: int, metric: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores [Q, k] and ids [Q, k] by (score, best first; id), padded at the tail."""
+    sign = np.float32(1 if metric == "l2" else -1)
+    scores = np.full((len(queries), k), sign * np.float32(np.inf))
+    kept = np.full((len(queries), k), -1, dtype=np.int64)
+    for q, row in enumerate(ids):
+        there = row[row != -1]
+        found = row_scores(queries[q], vectors[there], metric)
+        order = np.lexsort((there, sign * found))[:k]
+        scores[q, : len(order)] = found[order]
+        kept[q, : len(order)] = there[order]
+    return scores, kept

@@ -7,6 +7,7 @@ The engine (packing, search, metrics) needs NumPy only. The learning half lives 
 from hashcore._core import FormatError
 from hashcore._core import version as __version__
 from hashcore.codes import convert, pack, unpack
+from hashcore.rescoring import rescore
 from hashcore.runtime import build_info, isa, isa_levels, num_threads, set_num_threads
 from hashcore.search import (
     Filter,
@@ -36,6 +37,7 @@ __all__ = [
     "pack",
     "pairwise",
     "range_search",
+    "rescore",
     "set_num_threads",
     "unpack",
 ]

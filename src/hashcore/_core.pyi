@@ -64,6 +64,14 @@ def relevance_counts(
     label_bits: int | None,
     threads: int | None,
 ) -> NDArray[np.int64]: ...
+def rescore(
+    queries: object,
+    ids: object,
+    vectors: object,
+    k: int,
+    metric: str,
+    threads: int | None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
 
 class Index:
     def __init__(self, bits: int, kind: str, threads: int | None) -> None: ...

@@ -136,6 +136,7 @@ def test_many_python_threads_may_search_at_once() -> None:
         "hashcore.knn(codes, queries, 10, threads=THREADS)",
         "hashcore.range_search(codes, queries, 3, threads=THREADS)",
         "hashcore.distance_histogram(codes, queries, threads=THREADS)",
+        "hashcore.rescore(vectors, shortlist, vectors, 10, threads=THREADS)",
     ],
 )
 def test_ctrl_c_stops_a_long_call(call: str, threads: int) -> None:
@@ -143,6 +144,9 @@ def test_ctrl_c_stops_a_long_call(call: str, threads: int) -> None:
         import numpy as np, hashcore
         codes = np.random.default_rng(0).integers(0, 256, (2_000_000, 64), np.uint8)
         queries = codes[:100_000]
+        vectors = np.ones((2_000, 8_192), np.float32)
+        ids = np.zeros((2_000, 10_000), np.int64)
+        shortlist = hashcore.SearchResult(ids.astype(np.int32), ids, ids[:, 0])
         print("ready", flush=True)
         {call.replace("THREADS", str(threads))}
         """
