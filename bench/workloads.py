@@ -11,6 +11,8 @@ WIDTHS = (64, 128, 256, 512, 1024)
 FAISS = "FAISS"
 FAISS_AVX2 = "FAISS at AVX2"
 NUMPY = "NumPy packbits"
+NUMPY_GATHER = "NumPy gather"
+PYTORCH_GATHER = "PyTorch gather"
 PYTORCH_LOOP = "PyTorch loop"
 ISSUE_LIMIT = "issue limit"
 SLICED_LIMIT = "sliced issue limit"
@@ -126,6 +128,27 @@ class Pack(Workload):
 
     def small(self) -> Self:
         return replace(super().small(), rows=min(self.rows, 20_000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescore(Workload):
+    """Scores of random shortlists against random vectors, inner product."""
+
+    dtype: str
+    vectors: int
+    dims: int
+    queries: int
+    shortlist: int
+
+    @property
+    def name(self) -> str:
+        return (
+            f"{self.dtype}, {self.queries:,} queries x {self.shortlist:,} of "
+            f"{in_short(self.vectors)} vectors of {self.dims}"
+        )
+
+    def small(self) -> Self:
+        return replace(super().small(), vectors=min(self.vectors, 5_000), queries=8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +317,18 @@ PACKED = [
     _pack("float16"),
     _pack("float64"),
     _pack("int8"),
+]
+RESCORED = [
+    Rescore(
+        table="Rescoring",
+        dtype=dtype,
+        vectors=300_000,
+        dims=768,
+        queries=100,
+        shortlist=1_000,
+        rounds=7,
+    )
+    for dtype in ("float32", "int8")
 ]
 EVALUATED = Evaluate(
     table="Ranking metrics",

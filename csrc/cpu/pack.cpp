@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cpu/dispatch.h"
+#include "cpu/kernels/half.inl.h"
 #include "hashcore/codes.h"
 #include "hashcore/runtime.h"
 
@@ -18,15 +19,9 @@ float float_threshold(double threshold) {
     return above ? std::nextafter(nearest, -std::numeric_limits<float>::infinity()) : nearest;
 }
 
-/// The value of the half with the given place in the order of halves, infinities included.
+/// The value of the half with the given place in the order of halves, as the kernels have it.
 double half_at(int order) {
-    const int magnitude = order < 0 ? ~order : order;
-    const int exponent = magnitude >> 10;
-    const int fraction = magnitude & 0x3FF;
-    const double value = exponent == 31  ? std::numeric_limits<double>::infinity()
-                         : exponent == 0 ? std::ldexp(fraction, -24)
-                                         : std::ldexp(1024 + fraction, exponent - 25);
-    return order < 0 ? -value : value;
+    return half_to_float(static_cast<uint16_t>(order < 0 ? order ^ 0x7FFF : order));
 }
 
 /// The place of the largest half not above `threshold`.
