@@ -41,14 +41,15 @@ class RangeSums {
     /// term(first + 1) + ... + term(last).
     DoubleDouble between(int64_t first, int64_t last) const { return upto(last) - upto(first); }
 
- private:
-    static constexpr int64_t stride = 16;
-
+    /// term(1) + ... + term(last).
     DoubleDouble upto(int64_t last) const {
         DoubleDouble sum = sums_[static_cast<size_t>(last / stride)];
         for (int64_t i = last / stride * stride + 1; i <= last; ++i) sum = sum + term_(i);
         return sum;
     }
+
+ private:
+    static constexpr int64_t stride = 8;
 
     Term term_;
     std::vector<DoubleDouble> sums_;  // of the terms before each multiple of stride

@@ -39,9 +39,6 @@ class RankTables {
     }
 
  private:
-    double block_precision_sum(int64_t items_before, int64_t hits_before, const TiedBlock& block,
-                               int64_t positions) const;
-
     int64_t item_count_;
     RangeSums<Reciprocal> reciprocals_;
     std::vector<double> discount_values_;
