@@ -105,7 +105,8 @@ def expected_ap(blocks: list[list[int]], cutoff: int | None = None) -> float:
 
 def expected_ranking(blocks: list[list[int]], gain: Callable[[int], float]) -> list[float]:
     """The mean gain at each position."""
-    return [sum(map(gain, block)) / len(block) for block in blocks for _ in block]
+    means = [(sum(map(gain, block)) / len(block), len(block)) for block in blocks]
+    return [mean for mean, size in means for _ in range(size)]
 
 
 def expected_precision_at(blocks: list[list[int]], cutoff: int) -> float:
