@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/thread_pool.h"
-#include "metrics/query_group.h"
+#include "metrics/query_batch.h"
 
 namespace hashcore {
 namespace {
@@ -50,7 +50,8 @@ template <class Body>
 void for_each_group(const GradedPairs& pairs, const SearchOptions& options, int64_t passes,
                     const Body& body) {
     const int64_t queries = pairs.query_count();
-    const int64_t size = group_size(queries, pairs.bits() + 1, int64_t{pairs.max_grade()} + 1);
+    const int64_t size =
+        group_size(queries, pairs.bits() + 1, int64_t{pairs.relevance().max_grade()} + 1);
     if (options.monitor != nullptr) options.monitor->begin(passes * pairs.code_count() * queries);
     parallel_for((queries + size - 1) / size, options.threads, options.monitor, [&](int64_t group) {
         const int64_t first = group * size;
@@ -77,18 +78,18 @@ RankingMetrics empty_metrics(int64_t query_count, const Cutoffs& cutoffs) {
 
 RankingMetrics evaluate(const LabelledCodes& queries, const LabelledCodes& database,
                         const Cutoffs& cutoffs, const SearchOptions& options) {
-    const uint32_t grade_limit = cutoffs.ndcg_at.empty() ? 1 : largest_graded + 1;
-    const GradedPairs pairs(queries, database, grade_limit);
-    if (pairs.max_grade() > largest_graded)
+    const GradedPairs pairs(queries, database, !cutoffs.ndcg_at.empty());
+    if (pairs.relevance().max_grade() > largest_graded)
         throw std::invalid_argument(
             "ndcg_at: expected items that share at most " + std::to_string(largest_graded) +
             " classes, for the gain is 2^r - 1; got sets larger than that.");
-    const RankTables tables(pairs.code_count(), cutoffs, pairs.max_grade());
+    const RankTables tables(pairs.code_count(), cutoffs, pairs.relevance().max_grade());
     RankingMetrics out = empty_metrics(pairs.query_count(), cutoffs);
     OrderedSum radii(pairs.bits());
     const Evaluation evaluation{pairs, tables, cutoffs, options.monitor, out};
-    for_each_group(pairs, options, 2, [&](int64_t group, int64_t first, int64_t count) {
-        radii.add(group, QueryGroup(evaluation, first, count).run());
+    const int64_t passes = passes_over(pairs.code_count());
+    for_each_group(pairs, options, passes, [&](int64_t group, int64_t first, int64_t count) {
+        radii.add(group, evaluate_queries(evaluation, first, count));
     });
 
     RadiusSums sums = radii.take();
@@ -104,16 +105,17 @@ RankingMetrics evaluate(const LabelledCodes& queries, const LabelledCodes& datab
 
 void relevance_counts(const LabelledCodes& queries, const LabelledCodes& database,
                       const SearchOptions& options, int64_t* out) {
-    const GradedPairs pairs(queries, database, 1);
+    const GradedPairs pairs(queries, database, false);
     const int64_t row = (pairs.bits() + 1) * 2;
     std::fill_n(out, pairs.query_count() * row, int64_t{0});
     for_each_group(pairs, options, 1, [&](int64_t, int64_t first, int64_t count) {
-        pairs.visit(
-            first, count, options.monitor,
-            [&](int64_t query, const uint32_t* distances, const uint32_t* grades, int64_t items) {
-                int64_t* counts = out + query * row;
-                for (int64_t i = 0; i < items; ++i) ++counts[2 * distances[i] + grades[i]];
-            });
+        pairs.visit(first, count, options.monitor, [&](int64_t query, const TilePairs& tile) {
+            int64_t* counts = out + query * row;
+            for (int64_t i = 0; i < tile.count; ++i) {
+                const uint64_t relevant = tile.relevant[i / mask_items] >> i % mask_items & 1;
+                ++counts[2 * tile.distances[i] + relevant];
+            }
+        });
     });
 }
 

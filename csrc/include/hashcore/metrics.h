@@ -43,8 +43,10 @@ struct RankingMetrics {
     std::vector<double> macro_recall, macro_precision;  ///< [K + 1] mean over queries
 };
 
-/// Ranks the database for every query, without ever holding a ranking. A query without relevant
-/// items scores 0. The result does not depend on the thread count or the instruction set.
+/// Ranks the database for every query, without ever holding a ranking: besides tables of
+/// [bits + 1], a thread holds 32 MiB at most, and all share one transposed copy of the database's
+/// sets. A query without relevant items scores 0. The result does not depend on the thread count
+/// or the instruction set.
 /// Throws std::invalid_argument when `ndcg_at` is given and items share more than 1,000 classes.
 RankingMetrics evaluate(const LabelledCodes& queries, const LabelledCodes& database,
                         const Cutoffs& cutoffs, const SearchOptions& options);
