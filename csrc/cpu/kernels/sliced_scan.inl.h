@@ -232,6 +232,8 @@ void scan_slice(const uint64_t* blocks, size_t words, const uint64_t* table,
                 const uint64_t* queries, const SlicedWord* sliced, size_t query_count,
                 uint64_t first, const uint8_t* allowed, Collector* collectors) {
     for (size_t q = 0; q < query_count; ++q) {
+        // Every query fetches another line of the slices that follow.
+        __builtin_prefetch(blocks + codes_per_slice<V> * words + q * 8);
         const uint32_t limit = collectors[q].limit;
         const typename V::Plane overflow =
             past_limit<V, HighPlanes>(table, sliced + q * words, words, limit);
