@@ -7,11 +7,17 @@ EXTRAS := train,cli,plot,dev
 WORKERS ?= 2
 
 ENGINE := CMakeLists.txt $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.cmake')
-CXX_SOURCES := $(filter %.cpp %.h,$(ENGINE)) $(shell find bench -name '*.cpp' -o -name '*.h')
+NATIVE_TESTS := $(wildcard tests/native/*)
+CXX_SOURCES := $(filter %.cpp %.h,$(ENGINE) $(NATIVE_TESTS)) \
+	$(shell find bench -name '*.cpp' -o -name '*.h')
 INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 	--config-settings=cmake.define.HASHCORE_WERROR=ON --editable
 
-.PHONY: help demo test lint format bench bench-compare clean
+# The CMake of .venv, with its Ninja.
+CMAKE := PATH="$(abspath $(BIN)):$$PATH" cmake
+CTEST := $(BIN)/ctest --output-on-failure --parallel $(WORKERS) --test-dir
+
+.PHONY: help demo test lint format bench bench-compare sanitize neon clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +28,8 @@ help:
 	@echo "make bench   measure against the peers; results in bench/results (BENCH_FLAGS=--quick)"
 	@echo "make bench-compare A=old.json B=new.json    two runs of make bench side by side"
 	@echo "make clean   remove .venv and build"
+	@echo "make sanitize  run the engine's tests under the sanitizers (about ten minutes)"
+	@echo "make neon      run the native tests for 64-bit Arm under qemu (about three minutes)"
 
 $(VENV)/.tools: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,7 +52,16 @@ $(VENV)/.bench: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/hashcore demo
 
-test: $(VENV)/.installed
+# The native suite is built where pip built the engine, so that the engine is compiled once.
+build/.native: $(VENV)/.installed $(NATIVE_TESTS)
+	@echo "Building the native suite"
+	@build=$$(dirname $$(ls -t build/*/CMakeInit.txt | head -1)); \
+	$(CMAKE) -DHASHCORE_TESTS=ON $$build > build/native.log && $(CMAKE) --build $$build >> build/native.log \
+		|| { cat build/native.log; exit 1; }; \
+	echo $$build > $@
+
+test: $(VENV)/.installed build/.native
+	$(CTEST) $$(cat build/.native)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
 
 lint: $(VENV)/.installed
@@ -58,6 +75,28 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_SOURCES)
+
+# Leaks are looked for in the native suite only, for Python keeps memory until its end; peak memory
+# is not measured where every allocation is fenced.
+sanitize: $(VENV)/.installed
+	$(CMAKE) --preset asan -DHASHCORE_PYTHON=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+		-Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+	$(CMAKE) --build build/native/asan
+	$(CTEST) build/native/asan
+	$(CMAKE) --preset tsan
+	$(CMAKE) --build build/native/tsan
+	$(CTEST) build/native/tsan
+	tests/native/sanitized_python.sh $(VENV) build/native/asan -q tests/engine tests/metrics \
+		--ignore=tests/engine/test_memory.py
+	@echo "No sanitizer found anything"
+
+neon: $(VENV)/.tools
+	@command -v aarch64-linux-gnu-g++ > /dev/null && command -v qemu-aarch64 > /dev/null || \
+		{ echo "make neon needs the Debian packages g++-aarch64-linux-gnu and qemu-user"; exit 2; }
+	$(CMAKE) --preset neon
+	$(CMAKE) --build build/native/neon
+	$(CTEST) build/native/neon
+	@echo "The native suite passes on 64-bit Arm"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(BENCH_FLAGS)
