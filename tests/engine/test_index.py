@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import hashcore
 import reference
@@ -17,56 +16,6 @@ def filled(count: int = 100, bits: int = 64) -> hashcore.Index:
     index = hashcore.Index(bits)
     index.add(reference.random_codes(np.random.default_rng(0), count, bits))
     return index
-
-
-class IndexAgainstDictionary(RuleBasedStateMachine):
-    """Any history of adds leaves the index equal to a dictionary of codes by id."""
-
-    BITS = 77
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.index = hashcore.Index(self.BITS)
-        self.truth: dict[int, bytes] = {}
-        self.rng = np.random.default_rng(0)
-
-    @rule(count=st.integers(0, 30))
-    def add_with_automatic_ids(self, count: int) -> None:
-        codes = reference.random_codes(self.rng, count, self.BITS)
-        first = max(self.truth, default=-1) + 1
-        ids = self.index.add(codes)
-        assert ids.tolist() == list(range(first, first + count))
-        self.truth.update(zip(ids.tolist(), map(bytes, codes), strict=True))
-
-    @rule(ids=st.lists(st.integers(0, 300), max_size=20))
-    def add_with_given_ids(self, ids: list[int]) -> None:
-        codes = reference.random_codes(self.rng, len(ids), self.BITS)
-        array = np.array(ids, np.int64)
-        if len(set(ids)) < len(ids) or set(ids) & set(self.truth):
-            with pytest.raises(ValueError, match=r"ids: \d+ is (given twice|in the index)"):
-                self.index.add(codes, array)
-            return
-        assert self.index.add(codes, array).tolist() == ids
-        self.truth.update(zip(ids, map(bytes, codes), strict=True))
-
-    @invariant()
-    def equals_the_dictionary(self) -> None:
-        ids = np.array(sorted(self.truth), np.int64)
-        codes = np.array([list(self.truth[id]) for id in ids.tolist()], np.uint8)
-        codes = codes.reshape(len(ids), 10)
-        np.testing.assert_array_equal(self.index.ids, ids)
-        np.testing.assert_array_equal(self.index.get(ids), codes)
-        assert len(self.index) == len(ids)
-        assert all((id in self.index) == (id in self.truth) for id in range(-1, 400, 7))
-        queries = reference.random_codes(np.random.default_rng(1), 2, self.BITS)
-        result = self.index.search(queries, 5)
-        expected = reference.knn(codes, queries, 5, self.BITS, ids=ids)
-        for got, truth in zip((*result, result.counts), expected, strict=True):
-            np.testing.assert_array_equal(got, truth)
-
-
-TestIndexAgainstDictionary = IndexAgainstDictionary.TestCase
-TestIndexAgainstDictionary.settings = settings(max_examples=25, stateful_step_count=12)
 
 
 @given(st.integers(1, 200), st.integers(0, 90))
