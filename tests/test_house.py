@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import platform
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +120,47 @@ def test_isa_objects_export_their_table_and_no_weak_symbol() -> None:
         kinds = {line.split()[-2] for line in table}
         assert len(table) == 1, table
         assert kinds <= {"R", "D"}, table
+
+
+# Mnemonics that begin with v are VEX or EVEX, those with k work on masks.
+BEYOND_SSE2 = re.compile(r"[vk]\w+|popcnt|lzcnt|andn|bextr|bls\w+|mulx|pdep|pext|rorx|s[ahlr]+x")
+BEYOND_AVX2 = re.compile(r"%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])")
+
+
+def instructions(path: Path) -> list[str]:
+    """What an object executes, in AT&T syntax: a mnemonic and its operands each."""
+    listing = subprocess.run(
+        ["objdump", "--disassemble", "--no-show-raw-insn", "--wide", path],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [line.split("\t", 1)[1] for line in listing.splitlines() if "\t" in line]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows the instructions of x86-64 only")
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump")
+def test_no_object_has_instructions_above_its_level() -> None:
+    """One of them in baseline code ends the process on an older CPU."""
+    targets = ("_core", "hashcore_engine", "hashcore_isa")
+    objects = [o for t in targets for o in ROOT.glob(f"build/*/CMakeFiles/{t}.dir/**/*.o")]
+    if not objects:
+        pytest.skip("no build folder beside the sources; make test builds one")
+    assert {path.name for path in objects} > {"portable.cpp.o", "flat_scan.cpp.o", "module.cpp.o"}
+    for path in objects:
+        level = path.name.split(".")[0] if path.parent.name == "isa" else "portable"
+        code = instructions(path)
+        assert code, path
+        mnemonics = {word for line in code for word in line.split()[:2] if word.isalnum()}
+        if level == "portable":
+            found = sorted(filter(BEYOND_SSE2.fullmatch, mnemonics))
+        elif level == "avx2":
+            found = sorted(filter(BEYOND_AVX2.search, code))
+        elif level == "avx512":
+            found = sorted(word for word in mnemonics if word.startswith("vpopcnt"))
+        else:
+            found = []
+        assert not found, f"{path}: {found[:5]}"
 
 
 def test_import_is_light() -> None:
