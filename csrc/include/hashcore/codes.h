@@ -24,7 +24,7 @@ struct CodesView {
 
 /// Writes 1 where `value > threshold`, most significant bit first, pad bits zero. Values of int8_t
 /// are signs: -1, 0 or +1; find_wide_sign() finds others.
-/// An int8_t is -1, 0 or 1. `values` is [count, bits], `packed` is [count, bytes_per_code(bits)];
+/// `values` is [count, bits], `packed` is [count, bytes_per_code(bits)];
 /// `monitor` may be null. Returns the flat index of the first NaN, or -1.
 template <class Scalar>
 int64_t pack(const Scalar* values, int64_t count, int64_t bits, double threshold, uint8_t* packed,
