@@ -12,7 +12,9 @@ from hashcore import _core
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
 settings.register_profile("long", max_examples=20_000, deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
