@@ -33,7 +33,7 @@ def tree_digest(root: Path) -> str:
 
 def tests_pass(root: Path) -> bool:
     """Run the test suite as ``make test`` does, its progress on the terminal."""
-    command = [sys.executable, "-m", "pytest", "-n", "2", "-q", "--tb=no"]
+    command = [sys.executable, "-m", "pytest", "-n", "2", "-q", "--tb=short"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=root, env=environment, check=False).returncode == 0
 

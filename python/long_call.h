@@ -35,6 +35,15 @@ class ReleasedGil {
     PyThreadState* state_;
 };
 
+/// Calls progress(done, total) with nothing to destroy on the way out: where the interpreter ends
+/// inside the callback, its frames are unwound without the GIL.
+inline void report(const py::object& progress, int64_t done, int64_t total) {
+    PyObject* result = PyObject_CallFunction(progress.ptr(), "LL", static_cast<long long>(done),
+                                             static_cast<long long>(total));
+    if (result == nullptr) throw py::error_already_set();
+    Py_DECREF(result);
+}
+
 /// Runs body(Monitor*) with the GIL released. Ctrl-C, or an exception of `progress` (None, or a
 /// callable that takes done and total), stops it and is raised.
 template <class Body>
@@ -47,7 +56,7 @@ void run_long_call(const py::object& progress, const Body& body) {
             std::exception_ptr raised;
             try {
                 if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-                if (reports && total > 0) progress(done, total);
+                if (reports && total > 0) report(progress, done, total);
             } catch (abi::__forced_unwind&) {  // the interpreter ended inside the callback
                 for (;;) pause();
             } catch (...) {
