@@ -162,7 +162,10 @@ def test_ctrl_c_stops_a_long_call(call: str, threads: int) -> None:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
         assert time.monotonic() - started < 5
         assert process.stderr.read().strip().endswith("KeyboardInterrupt")
 
