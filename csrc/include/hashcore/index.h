@@ -3,11 +3,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "hashcore/search.h"
 
 namespace hashcore {
+
+/// Named facts about an index, in the order to show them.
+using StatValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>;
+using Stats = std::vector<std::pair<std::string, StatValue>>;
 
 /// An exact index over packed codes with int64 ids. Thread-safe: searches run beside each other,
 /// changes run alone and before searches that come later.

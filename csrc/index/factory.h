@@ -1,0 +1,30 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "hashcore/codes.h"
+#include "index/segment.h"
+
+namespace hashcore {
+
+class SectionLoader;
+
+/// How an index keeps its base, as its maker asked for it.
+struct SegmentOptions {
+    std::string kind;  ///< "flat" or "auto"
+    int threads = 0;   ///< 0: num_threads()
+};
+
+/// A segment of `rows`, which are in ascending id order. `monitor` may be null; it is begun and
+/// finished here.
+std::unique_ptr<Segment> make_segment(const SegmentOptions& options, CodesView rows,
+                                      Monitor* monitor);
+
+/// The base of a file: what its sections() wrote as part 0.
+std::unique_ptr<Segment> load_segment(const SectionLoader& loader);
+
+/// The name of a kind: what Index::kind() says, and an option that makes it.
+const char* kind_name(FileKind kind);
+
+}  // namespace hashcore

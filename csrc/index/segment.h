@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "cpu/segment_query.h"
+#include "hashcore/index.h"
+#include "index/serialize.h"
+
+namespace hashcore {
+
+/// Codes in ascending id order: a code's position is its rank. Which ids they are and which of them
+/// are removed is known outside. Codes that are there never change.
+class Segment {
+ public:
+    virtual ~Segment() = default;
+
+    virtual FileKind kind() const = 0;
+    virtual int64_t bits() const = 0;
+    virtual int64_t count() const = 0;
+    virtual int64_t bytes() const = 0;  ///< heap and mapped
+    virtual bool mapped() const = 0;    ///< reads straight from an index file
+
+    /// The monitor of `query` counts pairs of a query and a code.
+    virtual void knn(const SegmentQuery& query, int64_t k, std::optional<int64_t> max_distance,
+                     KnnOutput out) const = 0;
+    virtual RangeOutput range_search(const SegmentQuery& query, int64_t radius,
+                                     std::optional<int64_t> max_results) const = 0;
+
+    /// Writes the codes at `positions` [count], in any order, to `rows` [count, bytes_per_code].
+    virtual void read_codes(const int64_t* positions, int64_t count, uint8_t* rows) const = 0;
+
+    /// Writes every code to `rows` [count(), bytes_per_code]. Only asks `monitor` whether to stop.
+    virtual void read_all(uint8_t* rows, int threads, Monitor* monitor) const = 0;
+
+    /// Whether append() may be called.
+    virtual bool can_append() const { return false; }
+
+    /// Adds codes behind the present ones. On any error nothing has been added.
+    virtual void append(CodesView rows, Monitor* monitor);
+
+    /// What load_segment() needs; the sections read from this segment. `part` is 0 for the base of
+    /// an index and 1 for its delta.
+    virtual std::vector<SectionData> sections(uint32_t part) const = 0;
+
+    /// What there is to say beyond count, bits and bytes.
+    virtual void add_stats(Stats& stats) const = 0;
+};
+
+}  // namespace hashcore
