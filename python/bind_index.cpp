@@ -1,4 +1,9 @@
+#include <pybind11/stl.h>
+
+#include <memory>
 #include <system_error>
+#include <utility>
+#include <variant>
 
 #include "array_args.h"
 #include "bindings.h"
@@ -49,6 +54,32 @@ py::array_t<int64_t> add(Index& index, py::handle codes, py::handle ids,
         index.add(new_codes.view, given_ids, out_ids, monitor);
     });
     return out;
+}
+
+int64_t remove(Index& index, py::handle ids) {
+    const auto given = ids_arg(ids, "ids");
+    int64_t removed = 0;
+    run_long_call(py::none(), [&](Monitor* monitor) {
+        removed = index.remove(given.data(), given.shape(0), monitor);
+    });
+    return removed;
+}
+
+void compact(Index& index, const py::object& progress) {
+    run_long_call(progress, [&](Monitor* monitor) { index.compact(monitor); });
+}
+
+py::dict stats(const Index& index) {
+    Stats found;
+    {
+        const ReleasedGil released;
+        found = index.stats();
+    }
+    py::dict result;
+    for (const auto& [name, value] : found)
+        std::visit([&, &key = name](const auto& fact) { result[py::str(key)] = py::cast(fact); },
+                   value);
+    return result;
 }
 
 py::tuple search(const Index& index, py::handle queries, py::handle k, py::handle filter,
@@ -122,6 +153,28 @@ std::unique_ptr<Index> load(const py::bytes& path, bool mmap, bool verify, py::h
     return index;
 }
 
+/// Keeps `object` alive until the last owner is gone, on whichever thread that is.
+std::shared_ptr<const void> keep_alive(const py::object& object) {
+    return {object.inc_ref().ptr(), [](PyObject* kept) {
+                PyGILState_STATE gil{};
+                take_gil_or_sleep_forever([&] { gil = PyGILState_Ensure(); });
+                Py_DECREF(kept);
+                PyGILState_Release(gil);
+            }};
+}
+
+std::unique_ptr<Index> borrow(py::handle codes, py::handle ids, py::handle bits,
+                              py::handle threads) {
+    const CodesArg rows = codes_arg(codes, "codes", "n", int_arg(bits, "bits", 1, max_bits));
+    py::array_t<int64_t> given;
+    if (!ids.is_none()) given = ids_arg(ids, "ids", rows.view.count);
+    const int64_t* given_ids = ids.is_none() ? nullptr : given.data();
+    const int thread_count = threads_arg(threads);
+    auto owner = keep_alive(rows.array);
+    const ReleasedGil released;
+    return borrow_codes(rows.view, given_ids, std::move(owner), thread_count);
+}
+
 }  // namespace
 
 void register_index(py::module_& module) {
@@ -136,7 +189,9 @@ void register_index(py::module_& module) {
              py::arg("bits"), py::arg("kind"), py::arg("threads"))
         .def_static("load", &load, py::arg("path"), py::arg("mmap"), py::arg("verify"),
                     py::arg("threads"), py::arg("progress"))
-        .def_property_readonly("kind", &Index::kind)
+        .def_static("borrow", &borrow, py::arg("codes"), py::arg("ids"), py::arg("bits"),
+                    py::arg("threads"))
+        .def_property_readonly("kind", py::cpp_function(&Index::kind, without_gil))
         .def_property_readonly("bits", &Index::bits)
         .def_property_readonly("nbytes", py::cpp_function(&Index::bytes_in_memory, without_gil))
         .def_property_readonly("mapped", py::cpp_function(&Index::mapped, without_gil))
@@ -144,6 +199,9 @@ void register_index(py::module_& module) {
         .def("__len__", &size_of)
         .def("__contains__", &contains, py::arg("id"))
         .def("add", &add, py::arg("codes"), py::arg("ids"), py::arg("progress"))
+        .def("remove", &remove, py::arg("ids"))
+        .def("compact", &compact, py::arg("progress"))
+        .def("stats", &stats)
         .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("filter"),
              py::arg("max_distance"), py::arg("threads"), py::arg("progress"))
         .def("range_search", &range_search, py::arg("queries"), py::arg("radius"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "cpu/dispatch.h"
 
@@ -11,26 +12,22 @@ namespace hashcore {
 static_assert(std::endian::native == std::endian::little,
               "a byte of the bit map must hold the bits of one block");
 
-AllowedCodes::AllowedCodes(const Filter& filter, const int64_t* ids, int64_t count)
-    : words_(static_cast<size_t>((count / (64 * stretch_words) + 2) * stretch_words)) {
-    if (filter.kind == Filter::Kind::mask) {
-        if (filter.count != count)
-            throw std::invalid_argument("filter: expected bool [" + std::to_string(count) +
-                                        "], one a code; got bool [" + std::to_string(filter.count) +
-                                        "].");
-        kernels().nonzero_bits(filter.mask, static_cast<size_t>(count), words_.data());
-    } else {
-        set_ids(filter, ids, count);
-    }
-    count_stretches();
+void check_mask_length(const Filter& filter, int64_t count) {
+    if (filter.kind == Filter::Kind::mask && filter.count != count)
+        throw std::invalid_argument("filter: expected bool [" + std::to_string(count) +
+                                    "], one a code; got bool [" + std::to_string(filter.count) +
+                                    "].");
 }
 
-void AllowedCodes::set_ids(const Filter& filter, const int64_t* ids, int64_t count) {
-    const bool allow = filter.kind == Filter::Kind::allow;
-    if (!allow) {
-        std::fill_n(words_.begin(), count / 64, ~uint64_t{0});
-        words_[static_cast<size_t>(count / 64)] = (uint64_t{1} << (count % 64)) - 1;
+CodeBitmap filter_bits(const Filter& filter, const int64_t* ids, int64_t count) {
+    check_mask_length(filter, count);
+    CodeBitmap bits(count);
+    if (filter.kind == Filter::Kind::mask) {
+        kernels().nonzero_bits(filter.mask, static_cast<size_t>(count), bits.data());
+        return bits;
     }
+    const bool allow = filter.kind == Filter::Kind::allow;
+    if (!allow) bits.set_all();
     for (const int64_t* id = filter.ids; id != filter.ids + filter.count; ++id) {
         int64_t position = *id;
         if (ids != nullptr) {
@@ -38,17 +35,20 @@ void AllowedCodes::set_ids(const Filter& filter, const int64_t* ids, int64_t cou
             position = found != ids + count && *found == *id ? found - ids : -1;
         }
         if (position < 0 || position >= count) continue;
-        const uint64_t bit = uint64_t{1} << (position % 64);
-        uint64_t& word = words_[static_cast<size_t>(position / 64)];
-        word = allow ? word | bit : word & ~bit;
+        if (allow)
+            bits.set(position);
+        else
+            bits.reset(position);
     }
+    return bits;
 }
 
-void AllowedCodes::count_stretches() {
-    before_.reserve(words_.size() / stretch_words);
-    for (auto word = words_.begin(); word != words_.end(); word += stretch_words) {
+AllowedCodes::AllowedCodes(CodeBitmap bits) : bits_(std::move(bits)) {
+    const uint64_t* words = bits_.data();
+    before_.reserve(static_cast<size_t>(bits_.padded_words() / stretch_words));
+    for (int64_t word = 0; word < bits_.padded_words(); word += stretch_words) {
         before_.push_back(total_);
-        for (int64_t i = 0; i < stretch_words; ++i) total_ += std::popcount(word[i]);
+        for (int64_t i = 0; i < stretch_words; ++i) total_ += std::popcount(words[word + i]);
         if (total_ > before_.back()) in_reach_ += 64 * stretch_words;
     }
 }
@@ -58,7 +58,7 @@ int64_t AllowedCodes::code_of_rank(int64_t rank) const {
     const int64_t stretch = past - before_.begin() - 1;
     int64_t left = rank - before_[static_cast<size_t>(stretch)];
     for (int64_t word = stretch * stretch_words;; ++word) {
-        uint64_t bits = words_[static_cast<size_t>(word)];
+        uint64_t bits = bits_.data()[word];
         if (const int64_t here = std::popcount(bits); left >= here) {
             left -= here;
             continue;

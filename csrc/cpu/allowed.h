@@ -4,15 +4,22 @@
 #include <cstring>
 #include <vector>
 
+#include "cpu/code_bitmap.h"
 #include "hashcore/search.h"
 
 namespace hashcore {
 
-/// The codes that a filter lets through, one bit a position.
+/// The codes that `filter` lets through. `ids` [count] ascend; null means that a position is its
+/// own id.
+CodeBitmap filter_bits(const Filter& filter, const int64_t* ids, int64_t count);
+
+/// Throws std::invalid_argument unless a mask has an entry for each of `count` codes.
+void check_mask_length(const Filter& filter, int64_t count);
+
+/// The codes that may be hits, one bit a position.
 class AllowedCodes {
  public:
-    /// `ids` [count] ascend; null means that a position is its own id.
-    AllowedCodes(const Filter& filter, const int64_t* ids, int64_t count);
+    explicit AllowedCodes(CodeBitmap bits);
 
     int64_t total() const { return total_; }
 
@@ -21,7 +28,7 @@ class AllowedCodes {
 
     /// A byte a block of eight codes; `begin` is a multiple of eight, as below.
     const uint8_t* block_masks(int64_t begin) const {
-        return reinterpret_cast<const uint8_t*>(words_.data()) + begin / 8;
+        return reinterpret_cast<const uint8_t*>(bits_.data()) + begin / 8;
     }
 
     int64_t count_in(int64_t begin, int64_t count) const {
@@ -40,8 +47,8 @@ class AllowedCodes {
         if (count == 0) return;
         const int64_t first = code_of_rank(rank);
         int64_t word = first / 64;
-        uint64_t bits = words_[static_cast<size_t>(word)] & (~uint64_t{0} << (first % 64));
-        for (;; bits = words_[static_cast<size_t>(++word)])
+        uint64_t bits = bits_.data()[word] & (~uint64_t{0} << (first % 64));
+        for (;; bits = bits_.data()[++word])
             for (; bits != 0; bits &= bits - 1) {
                 visit(word * 64 + std::countr_zero(bits));
                 if (--count == 0) return;
@@ -49,7 +56,7 @@ class AllowedCodes {
     }
 
  private:
-    static constexpr int64_t stretch_words = 8;
+    static constexpr int64_t stretch_words = CodeBitmap::stretch_words;
 
     /// Bits of up to 64 codes from `begin`, the first in the lowest bit; zero past `count`.
     uint64_t bits_of(int64_t begin, int64_t count) const {
@@ -57,10 +64,8 @@ class AllowedCodes {
         std::memcpy(&word, block_masks(begin), sizeof word);
         return count < 64 ? word & ((uint64_t{1} << count) - 1) : word;
     }
-    void set_ids(const Filter& filter, const int64_t* ids, int64_t count);
-    void count_stretches();
 
-    std::vector<uint64_t> words_;  // whole stretches, and one that bits_of may read past
+    CodeBitmap bits_;
     std::vector<int64_t> before_;  // allowed codes before each stretch
     int64_t total_ = 0, in_reach_ = 0;
 };

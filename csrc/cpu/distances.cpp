@@ -35,7 +35,8 @@ void distance_histogram(CodesView database, CodesView queries, const SearchOptio
         std::vector<int64_t> rows;  // [task's queries, buckets]
     };
     std::optional<AllowedCodes> allowed;
-    if (options.filter != nullptr) allowed.emplace(*options.filter, nullptr, database.count);
+    if (options.filter != nullptr)
+        allowed.emplace(filter_bits(*options.filter, nullptr, database.count));
     const auto source =
         FilteredSource::gathered(CodeSource::rows(database), allowed ? &*allowed : nullptr);
     for_each_distance(

@@ -13,23 +13,19 @@ namespace {
 /// One search: a request, the codes it may return, and how its passes are merged.
 class FlatSearch {
  public:
-    FlatSearch(const CodeSource& source, const int64_t* ids, CodesView queries,
-               const SearchOptions& options)
-        : ids_(ids),
-          queries_(queries),
-          options_(options),
-          threads_(resolve_threads(options.threads)),
-          allowed_(options.filter == nullptr
-                       ? nullptr
-                       : std::make_unique<AllowedCodes>(*options.filter, ids, source.count())),
-          source_(source, allowed_.get(), queries.count) {}
+    FlatSearch(const CodeSource& source, const SegmentQuery& query)
+        : query_(query),
+          threads_(resolve_threads(query.threads)),
+          source_(source, query.allowed, query.queries.count) {}
 
     /// Codes that may be hits.
-    int64_t candidates() const { return allowed_ ? allowed_->total() : source_.count(); }
+    int64_t candidates() const {
+        return query_.allowed != nullptr ? query_.allowed->total() : source_.count();
+    }
 
     int64_t id_at(Hit hit) const {
         const int64_t code = source_.code_at(static_cast<int64_t>(hit_position(hit)));
-        return ids_ == nullptr ? code : ids_[code];
+        return query_.ids == nullptr ? code : query_.ids[code];
     }
 
     /// Hands each query's sorted hits to emit(query, hits), from any thread, each query once.
@@ -46,31 +42,27 @@ class FlatSearch {
         // Every range finds its own k hits, every group tabulates its own slices.
         const bool many_hits = !request.keep_all && request.k > source_.count() / 64;
         const int64_t least = many_hits ? 32 : 128;
-        return plan_scan(source_, queries_.count, threads_, {least, most});
+        return plan_scan(source_, query_.queries.count, threads_, {least, most});
     }
 
-    const int64_t* ids_;
-    CodesView queries_;
-    const SearchOptions& options_;
+    const SegmentQuery& query_;
     int threads_;
-    std::unique_ptr<AllowedCodes> allowed_;
     FilteredSource source_;
 };
 
 template <class Emit>
 void FlatSearch::run(const Request& request, const Emit& emit) const {
     const ScanPlan plan = this->plan(request);
-    const std::vector<uint64_t> words = row_words(queries_);
+    const std::vector<uint64_t> words = row_words(query_.queries);
     std::vector<std::unique_ptr<GroupCollectors>> passes(static_cast<size_t>(plan.tasks()));
     std::vector<std::atomic<int64_t>> ranges_left(static_cast<size_t>(plan.groups));
     for (auto& left : ranges_left) left.store(plan.ranges);
-    if (options_.monitor != nullptr) options_.monitor->begin(source_.count() * queries_.count);
 
-    parallel_for(plan.tasks(), threads_, options_.monitor, [&](int64_t index) {
+    parallel_for(plan.tasks(), threads_, query_.monitor, [&](int64_t index) {
         const ScanPlan::Task task = plan.task(index);
         auto collectors = std::make_unique<GroupCollectors>(request, task.queries);
         ScanPass(source_, task, words.data() + task.first_query * source_.words(), request,
-                 options_.monitor, *collectors)
+                 query_.monitor, *collectors)
             .run();
         passes[static_cast<size_t>(index)] = std::move(collectors);
         if (ranges_left[static_cast<size_t>(task.group)].fetch_sub(1) != 1) return;
@@ -86,54 +78,65 @@ void FlatSearch::run(const Request& request, const Emit& emit) const {
             if (!request.keep_all)
                 hits.resize(std::min(hits.size(), static_cast<size_t>(request.k)));
             emit(task.first_query + q, hits);
-            if (options_.monitor != nullptr) options_.monitor->advance(0);
+            if (query_.monitor != nullptr) query_.monitor->advance(0);
         }
         for (size_t r = first; r < last; ++r) passes[r].reset();
     });
-    if (options_.monitor != nullptr) options_.monitor->finish();
 }
 
 uint32_t limit_for(int64_t max_distance, int64_t bits) {
     return static_cast<uint32_t>(std::min(max_distance, bits) + 1);
 }
 
+/// Runs search(source, query) over packed rows, whose positions are their ids.
+template <class Search>
+void search_rows(CodesView database, CodesView queries, const SearchOptions& options,
+                 const Search& search) {
+    std::optional<AllowedCodes> allowed;
+    if (options.filter != nullptr)
+        allowed.emplace(filter_bits(*options.filter, nullptr, database.count));
+    if (options.monitor != nullptr) options.monitor->begin(database.count * queries.count);
+    search(CodeSource::rows(database), SegmentQuery{queries, allowed ? &*allowed : nullptr, nullptr,
+                                                    options.threads, options.monitor});
+    if (options.monitor != nullptr) options.monitor->finish();
+}
+
 }  // namespace
 
-void flat_knn(const CodeSource& source, const int64_t* ids, CodesView queries, int64_t k,
-              std::optional<int64_t> max_distance, const SearchOptions& options, KnnOutput out) {
+void flat_knn(const CodeSource& source, const SegmentQuery& query, int64_t k,
+              std::optional<int64_t> max_distance, KnnOutput out) {
     const int64_t bits = source.bits();
-    const FlatSearch search(source, ids, queries, options);
-    const auto write_row = [&](int64_t query, const std::vector<Hit>& hits) {
-        int32_t* distances = out.distances + query * k;
-        int64_t* row_ids = out.ids + query * k;
+    const FlatSearch search(source, query);
+    const auto write_row = [&](int64_t row, const std::vector<Hit>& hits) {
+        int32_t* distances = out.distances + row * k;
+        int64_t* row_ids = out.ids + row * k;
         for (size_t i = 0; i < hits.size(); ++i) {
             distances[i] = static_cast<int32_t>(hit_distance(hits[i]));
             row_ids[i] = search.id_at(hits[i]);
         }
         std::fill(distances + hits.size(), distances + k, static_cast<int32_t>(bits + 1));
         std::fill(row_ids + hits.size(), row_ids + k, int64_t{-1});
-        out.counts[query] = static_cast<int64_t>(hits.size());
+        out.counts[row] = static_cast<int64_t>(hits.size());
     };
     const int64_t most = std::min(k, search.candidates());
     if (most == 0) {
-        for (int64_t q = 0; q < queries.count; ++q) write_row(q, {});
+        for (int64_t q = 0; q < query.queries.count; ++q) write_row(q, {});
         return;
     }
     search.run({limit_for(max_distance.value_or(bits), bits), most, false, bits}, write_row);
 }
 
-RangeOutput flat_range_search(const CodeSource& source, const int64_t* ids, CodesView queries,
-                              int64_t radius, std::optional<int64_t> max_results,
-                              const SearchOptions& options) {
+RangeOutput flat_range_search(const CodeSource& source, const SegmentQuery& query, int64_t radius,
+                              std::optional<int64_t> max_results) {
     const int64_t bits = source.bits();
-    const FlatSearch search(source, ids, queries, options);
+    const FlatSearch search(source, query);
     const int64_t candidates = search.candidates();
     const bool keep_all = !max_results || *max_results >= candidates;
     const Request request{limit_for(radius, bits), max_results.value_or(0), keep_all, bits};
-    std::vector<std::vector<Hit>> rows(static_cast<size_t>(queries.count));
+    std::vector<std::vector<Hit>> rows(static_cast<size_t>(query.queries.count));
     if (candidates > 0 && (keep_all || request.k > 0))
-        search.run(request, [&](int64_t query, const std::vector<Hit>& hits) {
-            rows[static_cast<size_t>(query)] = hits;
+        search.run(request, [&](int64_t row, const std::vector<Hit>& hits) {
+            rows[static_cast<size_t>(row)] = hits;
         });
 
     RangeOutput out;
@@ -155,13 +158,20 @@ RangeOutput flat_range_search(const CodeSource& source, const int64_t* ids, Code
 
 void knn(CodesView database, CodesView queries, int64_t k, std::optional<int64_t> max_distance,
          const SearchOptions& options, KnnOutput out) {
-    flat_knn(CodeSource::rows(database), nullptr, queries, k, max_distance, options, out);
+    search_rows(database, queries, options,
+                [&](const CodeSource& source, const SegmentQuery& query) {
+                    flat_knn(source, query, k, max_distance, out);
+                });
 }
 
 RangeOutput range_search(CodesView database, CodesView queries, int64_t radius,
                          std::optional<int64_t> max_results, const SearchOptions& options) {
-    return flat_range_search(CodeSource::rows(database), nullptr, queries, radius, max_results,
-                             options);
+    RangeOutput out;
+    search_rows(database, queries, options,
+                [&](const CodeSource& source, const SegmentQuery& query) {
+                    out = flat_range_search(source, query, radius, max_results);
+                });
+    return out;
 }
 
 }  // namespace hashcore

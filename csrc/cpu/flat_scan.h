@@ -1,20 +1,19 @@
 // Exhaustive search over any code source: the one driver behind knn(), range_search() and the
-// flat index.
+// flat segments of an index.
 #pragma once
 #include <cstdint>
 #include <optional>
 
+#include "cpu/segment_query.h"
 #include "cpu/tiles.h"
 #include "hashcore/search.h"
 
 namespace hashcore {
 
-/// `ids` [source.count()] ascend and name the codes; null means that a position is its own id.
-void flat_knn(const CodeSource& source, const int64_t* ids, CodesView queries, int64_t k,
-              std::optional<int64_t> max_distance, const SearchOptions& options, KnnOutput out);
+void flat_knn(const CodeSource& source, const SegmentQuery& query, int64_t k,
+              std::optional<int64_t> max_distance, KnnOutput out);
 
-RangeOutput flat_range_search(const CodeSource& source, const int64_t* ids, CodesView queries,
-                              int64_t radius, std::optional<int64_t> max_results,
-                              const SearchOptions& options);
+RangeOutput flat_range_search(const CodeSource& source, const SegmentQuery& query, int64_t radius,
+                              std::optional<int64_t> max_results);
 
 }  // namespace hashcore

@@ -8,13 +8,14 @@
 
 namespace hashcore {
 
-class SectionLoader;
-
 /// How an index keeps its base, as its maker asked for it.
 struct SegmentOptions {
     std::string kind;  ///< "flat" or "auto"
     int threads = 0;   ///< 0: num_threads()
 };
+
+/// What make_segment() makes of `count` codes. Throws std::invalid_argument for an unknown kind.
+FileKind choose_kind(const SegmentOptions& options, int64_t bits, int64_t count);
 
 /// A segment of `rows`, which are in ascending id order. `monitor` may be null; it is begun and
 /// finished here.

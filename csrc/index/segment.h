@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "cpu/segment_query.h"
+#include "cpu/tiles.h"
 #include "hashcore/index.h"
 #include "index/serialize.h"
 
@@ -33,11 +35,17 @@ class Segment {
     /// Writes every code to `rows` [count(), bytes_per_code]. Only asks `monitor` whether to stop.
     virtual void read_all(uint8_t* rows, int threads, Monitor* monitor) const = 0;
 
+    /// Codes as scans read them, where they are kept so.
+    virtual std::optional<CodeSource> source() const { return std::nullopt; }
+
     /// Whether append() may be called.
     virtual bool can_append() const { return false; }
 
-    /// Adds codes behind the present ones. On any error nothing has been added.
-    virtual void append(CodesView rows, Monitor* monitor);
+    /// Adds codes behind the present ones. On any error nothing has been added. `monitor` may be
+    /// null; it is begun and finished here, as by every function that makes codes or segments.
+    virtual void append(CodesView, Monitor*) {
+        throw std::logic_error("codes cannot be appended to this segment");
+    }
 
     /// What load_segment() needs; the sections read from this segment. `part` is 0 for the base of
     /// an index and 1 for its delta.

@@ -14,13 +14,13 @@ namespace {
 constexpr uint64_t page_size = 4096;
 constexpr uint64_t chunk_size = uint64_t{4} << 20;  // a multiple of the page and of XXH64's stripe
 constexpr std::array<uint8_t, 8> magic = {0x89, 'H', 'C', 'I', 'X', 0x0D, 0x0A, 0x1A};
-constexpr uint32_t format_version = 1;
+constexpr uint32_t format_version = 2;
 constexpr uint32_t byte_order_mark = 0x01020304;
 constexpr uint32_t msb_first = 1;
-constexpr size_t table_offset = 64;
+constexpr size_t table_offset = 128;
+constexpr size_t table_offset_v1 = 64;
 constexpr size_t table_entry = 32;
 constexpr size_t checksum_offset = page_size - 8;
-constexpr uint32_t max_sections = (checksum_offset - table_offset) / table_entry;
 
 uint64_t padded(uint64_t size) {
     return (size + page_size - 1) / page_size * page_size;
@@ -38,23 +38,37 @@ T take(const uint8_t* page, size_t offset) {
     return value;
 }
 
+bool all_zero(const uint8_t* first, const uint8_t* last) {
+    return std::all_of(first, last, [](uint8_t byte) { return byte == 0; });
+}
+
+std::string text(SectionName name) {
+    return "section " + std::to_string(static_cast<uint32_t>(name.tag)) + " of part " +
+           std::to_string(name.part);
+}
+
 /// Writes a section and its padding; returns the checksum over both.
 uint64_t write_section(AtomicFile& file, const SectionData& section, Monitor* monitor) {
     Xxh64 hash;
     const auto* bytes = static_cast<const uint8_t*>(section.data);
-    const uint64_t whole = section.size / page_size * page_size;
-    for (uint64_t done = 0; done < whole;) {
-        const uint64_t step = std::min(chunk_size, whole - done);
-        hash.update(bytes + done, step);
-        file.write(bytes + done, step);
+    std::vector<uint8_t> chunk;
+    for (uint64_t done = 0; done < section.size;) {
+        uint64_t step = std::min(chunk_size, section.size - done);
+        const bool direct = bytes != nullptr && step >= page_size;
+        if (direct) {
+            step -= step % page_size;
+        } else {
+            chunk.assign(padded(step), 0);
+            if (bytes == nullptr)
+                section.produce(done, step, chunk.data());
+            else
+                std::memcpy(chunk.data(), bytes + done, step);
+        }
+        const uint8_t* out = direct ? bytes + done : chunk.data();
+        hash.update(out, padded(step));
+        file.write(out, padded(step));
         done += step;
-        if (monitor != nullptr) monitor->advance(static_cast<int64_t>(step));
-    }
-    if (whole < section.size) {
-        std::array<uint8_t, page_size> last{};
-        std::memcpy(last.data(), bytes + whole, section.size - whole);
-        hash.update(last.data(), last.size());
-        file.write(last.data(), last.size());
+        if (monitor != nullptr) monitor->advance(static_cast<int64_t>(padded(step)));
     }
     return hash.digest();
 }
@@ -74,7 +88,8 @@ void write_index_file(const std::string& path, const IndexHeader& header,
     uint64_t offset = page_size;
     size_t entry = table_offset;
     for (const SectionData& section : sections) {
-        put(page.data(), entry, static_cast<uint32_t>(section.tag));
+        put(page.data(), entry, static_cast<uint32_t>(section.name.tag));
+        put(page.data(), entry + 4, section.name.part);
         put(page.data(), entry + 8, offset);
         put(page.data(), entry + 16, section.size);
         put(page.data(), entry + 24, write_section(file, section, monitor));
@@ -87,10 +102,13 @@ void write_index_file(const std::string& path, const IndexHeader& header,
     put(page.data(), 16, msb_first);
     put(page.data(), 20, static_cast<uint32_t>(header.kind));
     put(page.data(), 24, header.bits);
-    put(page.data(), 32, header.count);
+    put(page.data(), 32, header.parts[base_part].codes);
     put(page.data(), 40, header.next_id);
     put(page.data(), 48, offset);
     put(page.data(), 56, static_cast<uint32_t>(sections.size()));
+    put(page.data(), 64, header.parts[delta_part].codes);
+    put(page.data(), 72, header.parts[base_part].removed);
+    put(page.data(), 80, header.parts[delta_part].removed);
     put(page.data(), checksum_offset, xxh64(page.data(), checksum_offset));
     file.write_at(page.data(), page.size(), 0);
     if (monitor != nullptr) monitor->finish();
@@ -117,8 +135,8 @@ void IndexFile::parse(const uint8_t* page) {
     if (take<uint32_t>(page, 12) != byte_order_mark)
         fail("written on a machine of the other byte order");
     const auto version = take<uint32_t>(page, 8);
-    if (version != format_version)
-        fail("format version " + std::to_string(version) + "; this hashcore reads version " +
+    if (version < 1 || version > format_version)
+        fail("format version " + std::to_string(version) + "; this hashcore reads versions 1 to " +
              std::to_string(format_version));
     if (take<uint64_t>(page, checksum_offset) != xxh64(page, checksum_offset))
         fail("damaged header (checksum of bytes 0..4087 does not match)");
@@ -126,24 +144,38 @@ void IndexFile::parse(const uint8_t* page) {
     const auto kind = take<uint32_t>(page, 20);
     if (kind != static_cast<uint32_t>(FileKind::flat))
         fail("unknown index kind " + std::to_string(kind) + " at byte 20");
-    header_ = {static_cast<FileKind>(kind), take<int64_t>(page, 24), take<int64_t>(page, 32),
-               take<int64_t>(page, 40)};
+    header_ = {static_cast<FileKind>(kind),
+               take<int64_t>(page, 24),
+               take<int64_t>(page, 40),
+               {{{take<int64_t>(page, 32), 0}, {}}}};
     const auto file_length = take<uint64_t>(page, 48);
     if (file_length != file_.size())
         fail((file_.size() < file_length ? "truncated: " : "trailing bytes: ") +
              std::to_string(file_.size()) + " bytes, expected " + std::to_string(file_length));
+    if (version == 1) return parse_sections(page, table_offset_v1);
+    header_.parts[base_part].removed = take<int64_t>(page, 72);
+    header_.parts[delta_part] = {take<int64_t>(page, 64), take<int64_t>(page, 80)};
+    if (!all_zero(page + 88, page + table_offset))
+        fail("reserved bytes of the header are not zero");
+    parse_sections(page, table_offset);
+}
+
+void IndexFile::parse_sections(const uint8_t* page, size_t table) {
     const auto section_count = take<uint32_t>(page, 56);
-    if (section_count > max_sections) fail("damaged section count at byte 56");
-    const uint8_t* unused = page + table_offset + section_count * table_entry;
-    if (take<uint32_t>(page, 60) != 0 ||
-        std::any_of(unused, page + checksum_offset, [](uint8_t byte) { return byte != 0; }))
+    if (section_count > (checksum_offset - table) / table_entry)
+        fail("damaged section count at byte 56");
+    const uint8_t* unused = page + table + section_count * table_entry;
+    if (take<uint32_t>(page, 60) != 0 || !all_zero(unused, page + checksum_offset))
         fail("reserved bytes of the header are not zero");
     for (uint32_t i = 0; i < section_count; ++i) {
-        const size_t entry = table_offset + i * table_entry;
-        if (take<uint32_t>(page, entry + 4) != 0) fail("reserved bytes of the header are not zero");
-        sections_.push_back({static_cast<SectionTag>(take<uint32_t>(page, entry)),
-                             take<uint64_t>(page, entry + 8), take<uint64_t>(page, entry + 16),
-                             take<uint64_t>(page, entry + 24)});
+        const uint8_t* entry = page + table + i * table_entry;
+        const SectionName name{static_cast<SectionTag>(take<uint32_t>(entry, 0)),
+                               take<uint32_t>(entry, 4)};
+        if (table == table_offset_v1 && name.part != 0)
+            fail("reserved bytes of the header are not zero");
+        if (find(name) != nullptr) fail(text(name) + " is there twice");
+        sections_.push_back(
+            {name, take<uint64_t>(entry, 8), take<uint64_t>(entry, 16), take<uint64_t>(entry, 24)});
     }
 }
 
@@ -156,27 +188,25 @@ void IndexFile::check_sections() const {
         expected += padded(section.length);
     }
     if (expected != file_.size()) fail("damaged section table");
-    if (header_.bits < 1 || header_.bits > max_bits || header_.count < 0 || header_.next_id < 0 ||
-        static_cast<uint64_t>(header_.count) > file_.size())
-        fail("impossible width, code count or next id in the header");
+    if (header_.bits < 1 || header_.bits > max_bits || header_.next_id < 0)
+        fail("impossible width or next id in the header");
+    for (const PartCounts& part : header_.parts)
+        if (part.codes < 0 || static_cast<uint64_t>(part.codes) > file_.size() ||
+            part.removed < 0 || part.removed > part.codes)
+            fail("impossible code count in the header");
 }
 
-const IndexFile::Section* IndexFile::find(SectionTag tag) const {
+const IndexFile::Section* IndexFile::find(SectionName name) const {
     const auto found = std::find_if(sections_.begin(), sections_.end(),
-                                    [tag](const Section& s) { return s.tag == tag; });
+                                    [name](const Section& s) { return s.name == name; });
     return found == sections_.end() ? nullptr : &*found;
 }
 
-bool IndexFile::has(SectionTag tag) const {
-    return find(tag) != nullptr;
-}
-
-uint64_t IndexFile::offset_of(SectionTag tag, uint64_t size) const {
-    const Section* section = find(tag);
-    const std::string name = "section " + std::to_string(static_cast<uint32_t>(tag));
-    if (section == nullptr) fail(name + " is missing");
+uint64_t IndexFile::offset_of(SectionName name, uint64_t size) const {
+    const Section* section = find(name);
+    if (section == nullptr) fail(text(name) + " is missing");
     if (section->length != size)
-        fail(name + " has " + std::to_string(section->length) + " bytes, expected " +
+        fail(text(name) + " has " + std::to_string(section->length) + " bytes, expected " +
              std::to_string(size));
     return section->offset;
 }
@@ -198,20 +228,27 @@ void IndexFile::stream(const Section& section, uint8_t* out, bool verify, Monito
         if (monitor != nullptr) monitor->advance(static_cast<int64_t>(step));
     }
     if (verify && hash.digest() != section.checksum)
-        fail("damaged: the checksum of section " +
-             std::to_string(static_cast<uint32_t>(section.tag)) + " (bytes " +
+        fail("damaged: the checksum of " + text(section.name) + " (bytes " +
              std::to_string(section.offset) + ".." + std::to_string(section.offset + end - 1) +
              ") does not match");
 }
 
-void IndexFile::read(SectionTag tag, void* out, uint64_t size, bool verify,
+void IndexFile::read(SectionName name, void* out, uint64_t size, bool verify,
                      Monitor* monitor) const {
-    static_cast<void>(offset_of(tag, size));
-    stream(*find(tag), static_cast<uint8_t*>(out), verify, monitor);
+    static_cast<void>(offset_of(name, size));
+    stream(*find(name), static_cast<uint8_t*>(out), verify, monitor);
 }
 
 void IndexFile::verify_all(Monitor* monitor) const {
     for (const Section& section : sections_) stream(section, nullptr, true, monitor);
+}
+
+SectionLoader::SectionLoader(const IndexFile& file, bool map, bool verify, Monitor* monitor)
+    : file_(file), verify_(verify), monitor_(monitor) {
+    if (monitor != nullptr) monitor->begin(static_cast<int64_t>(file.size()));
+    if (!map) return;
+    if (verify) file.verify_all(monitor);
+    mapping_ = file.map();
 }
 
 }  // namespace hashcore

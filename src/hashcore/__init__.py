@@ -7,13 +7,12 @@ The engine (packing, search, metrics) needs NumPy only. The learning half lives 
 from hashcore._core import FormatError
 from hashcore._core import version as __version__
 from hashcore.codes import convert, pack, unpack
+from hashcore.index import Index
 from hashcore.rescoring import rescore
+from hashcore.results import RangeResult, SearchResult
 from hashcore.runtime import build_info, isa, isa_levels, num_threads, set_num_threads
 from hashcore.search import (
     Filter,
-    Index,
-    RangeResult,
-    SearchResult,
     distance_histogram,
     knn,
     pairwise,

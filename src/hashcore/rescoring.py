@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hashcore import _core
 from hashcore._arrays import Array, as_array, describe
-from hashcore.search import SearchResult
+from hashcore.results import SearchResult
 
 Metric = Literal["ip", "cosine", "l2", "asymmetric"]
 

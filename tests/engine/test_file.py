@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xxhash
+from numpy.typing import NDArray
 
 import hashcore
 import reference
@@ -24,6 +25,16 @@ def sample(bits: int, count: int, *, own_ids: bool) -> hashcore.Index:
     index = hashcore.Index(bits)
     ids = rng.permutation(3 * count)[:count].astype(np.int64) if own_ids else None
     index.add(reference.random_codes(rng, count, bits), ids)
+    return index
+
+
+def worn(bits: int, count: int) -> hashcore.Index:
+    """An index whose file has every section: ids, a delta, and removed codes in both parts."""
+    index = sample(bits, count, own_ids=True)
+    there = index.ids
+    between = np.setdiff1d(np.arange(there[-1]), there)[:count]
+    index.add(reference.random_codes(np.random.default_rng(1), len(between), bits), between)
+    assert index.remove(np.concatenate([there[::3], between[::5]])) > 0
     return index
 
 
@@ -54,8 +65,34 @@ def test_round_trip(
     loaded.add(np.zeros(((bits + 7) // 8,), np.uint8))
     index.add(np.zeros(((bits + 7) // 8,), np.uint8))
     assert_same(index, loaded)
-    assert "mapped" not in repr(loaded)
     assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("bits", [1, 64, 100, 512])
+@pytest.mark.parametrize("count", [2, 64, 2000])
+@pytest.mark.parametrize("mmap", [False, True])
+def test_delta_and_removed_codes_make_the_round_trip(
+    tmp_path: Path, bits: int, count: int, mmap: bool
+) -> None:
+    index = worn(bits, count)
+    path = tmp_path / "codes.hci"
+    index.save(path)
+    loaded = hashcore.Index.load(path, mmap=mmap)
+    assert_same(index, loaded)
+    counts = ("codes", "removed", "delta")
+    assert [loaded.stats()[name] for name in counts] == [index.stats()[name] for name in counts]
+    assert loaded.stats()["mapped"] == mmap
+    before = path.read_bytes()
+    loaded.save(path)  # over the file that it is mapped from
+    assert path.read_bytes() == before
+    for each in (index, loaded):
+        each.remove(each.ids[::4].copy())
+        each.add(np.zeros((1, (bits + 7) // 8), np.uint8))
+    assert_same(index, loaded)
+    assert path.read_bytes() == before
+    loaded.compact()
+    assert_same(index, loaded)
+    assert "mapped" not in repr(loaded)
 
 
 def test_equal_indexes_give_equal_files_however_they_grew(tmp_path: Path) -> None:
@@ -66,40 +103,73 @@ def test_equal_indexes_give_equal_files_however_they_grew(tmp_path: Path) -> Non
         pieces.add(codes[start : start + 7])
     merged.add(codes[::2].copy(), np.arange(0, 101, 2))
     merged.add(codes[1::2].copy(), np.arange(1, 101, 2))
+    merged.compact()
+    borrowed = hashcore.Index.from_codes(codes, bits=130, copy=False)
+    grown = {"whole": whole, "pieces": pieces, "merged": merged, "borrowed": borrowed}
     files = []
-    for name, index in (("whole", whole), ("pieces", pieces), ("merged", merged)):
+    for name, index in grown.items():
         index.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
-    assert files[0] == files[1] == files[2]
+    assert all(file == files[0] for file in files)
+
+
+def sections_of(data: bytes) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Offset, length and checksum by (tag, part)."""
+    count = int(np.frombuffer(data[56:60], "<u4")[0])
+    sections = {}
+    for entry in range(128, 128 + 32 * count, 32):
+        tag, part = np.frombuffer(data[entry : entry + 8], "<u4").tolist()
+        offset, length, checksum = np.frombuffer(data[entry + 8 : entry + 32], "<u8").tolist()
+        sections[tag, part] = offset, length, checksum
+    return sections
+
+
+def blocks_of(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Codes as the file holds them: word w of eight neighbours side by side."""
+    count, width = codes.shape
+    words = (width + 7) // 8
+    rows = np.zeros(((count + 7) // 8 * 8, 8 * words), np.uint8)
+    rows[:count, :width] = codes
+    return rows.view("<u8").reshape(-1, 8, words).transpose(0, 2, 1)
 
 
 def test_layout_is_the_documented_one(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    index = sample(100, 20, own_ids=True)
+    rng = np.random.default_rng(0)
+    codes = reference.random_codes(rng, 30, 100)
+    index = hashcore.Index(100)
+    base, delta = np.arange(3, 63, 3), np.arange(1, 30, 3)
+    index.add(codes[:20], base)
+    index.add(codes[20:], delta)
+    index.remove(np.array([6, 9, 4]))
     index.save(path)
     data = path.read_bytes()
     assert data[:8] == b"\x89HCIX\r\n\x1a"
-    header = np.frombuffer(data[8:64], "<u4")
-    assert header[:4].tolist() == [1, 0x01020304, 1, 1]
-    assert np.frombuffer(data[24:56], "<i8").tolist() == [100, 20, index.ids[-1] + 1, len(data)]
+    assert np.frombuffer(data[8:24], "<u4").tolist() == [2, 0x01020304, 1, 1]
+    assert np.frombuffer(data[24:56], "<i8").tolist() == [100, 20, 61, len(data)]
+    assert np.frombuffer(data[56:64], "<u4").tolist() == [6, 0]
+    assert np.frombuffer(data[64:128], "<i8").tolist() == [10, 2, 1, 0, 0, 0, 0, 0]
     assert np.frombuffer(data[4088:4096], "<u8")[0] == xxhash.xxh64_intdigest(data[:4088])
-    for entry in range(2):
-        tag, offset, length, checksum = np.frombuffer(data[64 + 32 * entry :][:32], "<u8").tolist()
-        assert tag == entry + 1
+
+    sections = sections_of(data)
+    contents = {}
+    for name, (offset, length, checksum) in sections.items():
         assert offset % 4096 == 0
         end = (offset + length + 4095) // 4096 * 4096
         assert checksum == xxhash.xxh64_intdigest(data[offset:end])
-    codes = np.frombuffer(data[4096 : 4096 + 3 * 2 * 8 * 8], "<u8").reshape(3, 2, 8)
-    rows = np.zeros((20, 16), np.uint8)
-    rows[:, :13] = index.get(index.ids)
-    words = np.zeros((24, 2), np.uint64)
-    words[:20] = rows.view("<u8")
-    np.testing.assert_array_equal(codes, words.reshape(3, 8, 2).transpose(0, 2, 1))
+        contents[name] = data[offset : offset + length]
+    assert list(contents) == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (3, 1)]
+    assert contents[1, 0] == blocks_of(codes[:20]).tobytes()
+    assert contents[2, 0] == base.tobytes()
+    assert contents[3, 0] == (0b110).to_bytes(8, "little")
+    assert contents[1, 1] == blocks_of(codes[20:]).tobytes()
+    assert contents[2, 1] == delta.tobytes()
+    assert contents[3, 1] == (0b10).to_bytes(8, "little")
 
 
 def test_every_truncation_and_extension_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    sample(64, 600, own_ids=True).save(path)
+    worn(64, 600).save(path)
     data = path.read_bytes()
     lengths = {0, 1, 7, 8, 4095, 4096, 4097, 8192, len(data) // 2, len(data) - 4096, len(data) - 1}
     for length in sorted(lengths):
@@ -114,10 +184,10 @@ def test_every_truncation_and_extension_is_refused(tmp_path: Path) -> None:
 
 def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    sample(24, 40, own_ids=True).save(path)
+    worn(24, 40).save(path)
     data = bytearray(path.read_bytes())
     rng = np.random.default_rng(0)
-    places = np.concatenate([np.arange(200), rng.integers(0, len(data), 400)])
+    places = np.concatenate([np.arange(330), rng.integers(0, len(data), 400)])
     for place in places.tolist():
         bit = 1 << int(rng.integers(8))
         data[place] ^= bit
@@ -139,35 +209,51 @@ def with_header(data: bytes, offset: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("offset", "value", "message"),
     [
-        (8, 2, "format version 2; this hashcore reads version 1"),
+        (8, 3, "format version 3; this hashcore reads versions 1 to 2"),
+        (8, 0, "format version 0"),
         (12, 0x04030201, "other byte order"),
         (16, 9, "unknown bit order"),
         (20, 7, "unknown index kind 7"),
         (24, 0, "impossible width"),
         (24, 2**40, "impossible width"),
-        (24, 128, r"section 1 has 320 bytes, expected 640"),
-        (32, 2**60, "impossible width, code count"),
-        (32, 41, "section 1 has 320 bytes, expected 384"),
+        (24, 128, r"section 1 of part 0 has 320 bytes, expected 640"),
+        (32, 2**60, "impossible code count"),
+        (32, 41, "section 1 of part 0 has 320 bytes, expected 384"),
+        (32, 39, "section 2 of part 0 has 320 bytes, expected 312"),
         (40, 0, "next id is taken already"),
         (56, 200, "damaged section count"),
         (56, 0, "reserved bytes of the header"),
         (60, 1, "reserved bytes of the header"),
-        (68, 1, "reserved bytes of the header"),
+        (64, 2**60, "impossible code count"),
+        (64, -1, "impossible code count"),
+        (64, 0, "impossible code count"),
+        (64, 1000, "section 1 of part 1 has 320 bytes, expected 8000"),
+        (72, 41, "impossible code count"),
+        (72, 13, "14 codes are marked as removed, expected 13"),
+        (72, 0, "removed codes that the header lacks"),
+        (80, 9, "8 codes are marked as removed, expected 9"),
+        (80, -1, "impossible code count"),
+        (88, 1, "reserved bytes of the header"),
+        (120, 1, "reserved bytes of the header"),
+        (132, 1, "section 1 of part 1 is there twice"),
+        (132, 7, "section 1 of part 0 is missing"),
+        (136, 2**50, "damaged section table"),
+        (144, 2**63, "damaged section table"),
         (4000, 1, "reserved bytes of the header"),
-        (72, 2**50, "damaged section table"),
-        (80, 2**63, "damaged section table"),
     ],
 )
 def test_a_forged_header_with_a_good_checksum_is_refused(
     tmp_path: Path, offset: int, value: int, message: str
 ) -> None:
     path = tmp_path / "f"
-    sample(24, 40, own_ids=True).save(path)
-    size = 4 if offset in (8, 12, 16, 20, 56, 60, 68) else 8
-    path.write_bytes(with_header(path.read_bytes(), offset, value.to_bytes(size, "little")))
+    worn(24, 40).save(path)
+    size = 4 if offset in (8, 12, 16, 20, 56, 60, 132) else 8
+    forged = (value % 2 ** (8 * size)).to_bytes(size, "little")
+    path.write_bytes(with_header(path.read_bytes(), offset, forged))
     for mmap in (False, True):
-        with pytest.raises(hashcore.FormatError, match=message):
-            hashcore.Index.load(path, mmap=mmap)
+        for verify in (False, True):
+            with pytest.raises(hashcore.FormatError, match=message):
+                hashcore.Index.load(path, mmap=mmap, verify=verify)
 
 
 def test_foreign_and_missing_files(tmp_path: Path) -> None:
@@ -201,11 +287,12 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
         assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def rewrite_section(path: Path, number: int, change: Callable[[bytearray], None]) -> None:
+def rewrite_section(path: Path, name: tuple[int, int], change: Callable[[bytearray], None]) -> None:
     """Changes a section's bytes and repairs every checksum, as a wrong writer would."""
     data = bytearray(path.read_bytes())
-    entry = 64 + 32 * number
-    offset, length = np.frombuffer(data[entry + 8 : entry + 24], "<u8").tolist()
+    sections = sections_of(bytes(data))
+    entry = 128 + 32 * list(sections).index(name)
+    offset, length, _ = sections[name]
     end = (offset + length + 4095) // 4096 * 4096
     section = data[offset:end]
     change(section)
@@ -215,28 +302,109 @@ def rewrite_section(path: Path, number: int, change: Callable[[bytearray], None]
     path.write_bytes(data)
 
 
-def test_forged_contents_with_good_checksums_are_refused(tmp_path: Path) -> None:
+def swap_ids(section: bytearray) -> None:
+    section[0:8], section[8:16] = section[8:16], section[0:8]
+
+
+def negative_id(section: bytearray) -> None:
+    section[0:8] = (-7).to_bytes(8, "little", signed=True)
+
+
+def pad_bit(section: bytearray) -> None:
+    section[3 * 8 + 7] |= 1
+
+
+def revive(section: bytearray) -> None:
+    section[0] &= section[0] - 1
+
+
+def remove_past_the_end(section: bytearray) -> None:
+    section[0] &= section[0] - 1
+    section[7] |= 0x80
+
+
+def repeat_five(section: bytearray) -> None:
+    section[8:16] = (5).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ((2, 0), swap_ids, "ids are negative or do not ascend"),
+        ((2, 0), negative_id, "ids are negative or do not ascend"),
+        ((1, 0), pad_bit, "pad bits of codes are set"),
+        ((2, 1), swap_ids, "ids are negative or do not ascend"),
+        ((2, 1), negative_id, "ids are negative or do not ascend"),
+        ((1, 1), pad_bit, "pad bits of codes are set"),
+    ],
+)
+def test_forged_contents_with_good_checksums_are_refused(
+    tmp_path: Path,
+    mmap: bool,
+    section: tuple[int, int],
+    change: Callable[[bytearray], None],
+    message: str,
+) -> None:
     path = tmp_path / "f"
+    worn(60, 40).save(path)
+    rewrite_section(path, section, change)
+    with pytest.raises(hashcore.FormatError, match=message):
+        hashcore.Index.load(path, mmap=mmap)
 
-    def swap_ids(section: bytearray) -> None:
-        section[0:8], section[8:16] = section[8:16], section[0:8]
 
-    def negative_id(section: bytearray) -> None:
-        section[0:8] = (-7).to_bytes(8, "little", signed=True)
-
-    def pad_bit(section: bytearray) -> None:
-        section[3 * 8 + 7] |= 1
-
-    for number, change, message in (
-        (1, swap_ids, "ids are negative or do not ascend"),
-        (1, negative_id, "ids are negative or do not ascend"),
-        (0, pad_bit, "pad bits of codes are set"),
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("part", [0, 1])
+def test_counts_of_removed_codes_are_always_checked(
+    tmp_path: Path, mmap: bool, verify: bool, part: int
+) -> None:
+    path = tmp_path / "f"
+    for change, message in (
+        (revive, "codes are marked as removed, expected"),
+        (remove_past_the_end, "codes past the last one are marked as removed"),
     ):
-        sample(60, 40, own_ids=True).save(path)
-        rewrite_section(path, number, change)
-        for mmap in (False, True):
-            with pytest.raises(hashcore.FormatError, match=message):
-                hashcore.Index.load(path, mmap=mmap)
+        worn(60, 40).save(path)
+        rewrite_section(path, (3, part), change)
+        with pytest.raises(hashcore.FormatError, match=message):
+            hashcore.Index.load(path, mmap=mmap, verify=verify)
+
+
+def test_an_id_in_both_parts_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    codes = np.zeros((3, 8), np.uint8)
+    index = hashcore.Index(64)
+    index.add(codes, np.array([2, 5, 9]))
+    index.add(codes[:2], np.array([3, 4]))
+    index.save(path)
+    rewrite_section(path, (2, 1), repeat_five)
+    with pytest.raises(hashcore.FormatError, match="id 5 is in the base and in the delta"):
+        hashcore.Index.load(path)
+    index.remove(np.array([5]))
+    index.save(path)
+    rewrite_section(path, (2, 1), repeat_five)
+    assert hashcore.Index.load(path).ids.tolist() == [2, 3, 5, 9]
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_a_forged_file_that_nobody_verified_is_safe_to_use(tmp_path: Path, mmap: bool) -> None:
+    """Ids in no order give wrong answers, and nothing worse."""
+    path = tmp_path / "f"
+    worn(64, 1000).save(path)
+    for part in (0, 1):
+        rewrite_section(path, (2, part), lambda section: section[: 8 * 300].reverse())
+    index = hashcore.Index.load(path, mmap=mmap, verify=False)
+    queries = np.zeros((30, 8), np.uint8)
+    for chosen in (
+        hashcore.Filter.mask(np.arange(len(index)) % 2 == 0),
+        hashcore.Filter.allow(np.arange(3000)),
+    ):
+        assert index.search(queries, 10, filter=chosen).ids.shape == (30, 10)
+        index.range_search(queries, 64, filter=chosen)
+    index.remove(np.arange(0, 3000, 7))
+    assert len(index.ids) == len(index)
+    index.compact()
+    assert len(index.ids) == len(index)
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -297,16 +465,31 @@ def test_saving_over_the_file_that_is_mapped(tmp_path: Path) -> None:
     assert_same(mapped, hashcore.Index.load(path))
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("flat_v*.hci")), ids=lambda p: p.name)
-def test_files_of_every_released_version_still_load(path: Path) -> None:
-    index = hashcore.Index.load(path)
-    rng = np.random.default_rng(2024)
-    codes = np.packbits(rng.random((37, 100)) < 0.5, axis=1)
+@pytest.mark.parametrize("mmap", [False, True])
+def test_version_1_still_loads(mmap: bool) -> None:
+    path = GOLDEN / "flat_v1.hci"
+    assert path.stat().st_size == 3 * 4096
+    index = hashcore.Index.load(path, mmap=mmap)
+    codes = np.packbits(np.random.default_rng(2024).random((37, 100)) < 0.5, axis=1)
     np.testing.assert_array_equal(index.ids, np.arange(37) * 3 + 1)
     np.testing.assert_array_equal(index.get(index.ids), codes)
     assert index.search(codes[5], 1).ids.tolist() == [16]
+    assert index.add(codes[:1]).tolist() == [110]
 
 
-def test_there_is_a_golden_file() -> None:
-    assert (GOLDEN / "flat_v1.hci").is_file()
-    assert os.path.getsize(GOLDEN / "flat_v1.hci") == 3 * 4096
+@pytest.mark.parametrize("mmap", [False, True])
+def test_version_2_still_loads(mmap: bool) -> None:
+    path = GOLDEN / "flat_v2.hci"
+    assert path.stat().st_size == 7 * 4096
+    index = hashcore.Index.load(path, mmap=mmap)
+    codes = np.packbits(np.random.default_rng(2025).random((50, 100)) < 0.5, axis=1)
+    ids = np.concatenate([np.arange(37) * 3 + 1, np.arange(13) * 6])  # base, delta
+    kept = ~np.isin(ids, [1, 16, 109, 12, 72])
+    order = np.argsort(ids[kept])
+    np.testing.assert_array_equal(index.ids, ids[kept][order])
+    np.testing.assert_array_equal(index.get(index.ids), codes[kept][order])
+    assert index.search(codes[6], 1).ids.tolist() == [19]
+    assert index.search(codes[40], 1).ids.tolist() == [18]
+    stats = index.stats()
+    assert (stats["removed"], stats["delta"]) == (5, 11)
+    assert index.add(codes[:1]).tolist() == [110]

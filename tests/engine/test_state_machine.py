@@ -35,6 +35,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         self.bits = bits
         self.index = hashcore.Index(bits)
         self.truth: dict[int, bytes] = {}
+        self.removed: set[int] = set()
         self.next_id = 0
 
     def teardown(self) -> None:
@@ -51,6 +52,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
 
     def remember(self, ids: list[int], codes: NDArray[np.uint8]) -> None:
         self.truth.update(zip(ids, map(bytes, codes), strict=True))
+        self.removed -= set(ids)
         self.next_id = max(self.next_id, max(ids, default=-1) + 1)
 
     def drawn_filter(
@@ -93,6 +95,53 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
             return
         assert self.index.add(codes, np.array(ids, np.int64)).tolist() == ids
         self.remember(ids, codes)
+
+    @rule(share=shares, seed=seeds)
+    def add_removed_ids_again(self, share: float, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        ids = [id for id in sorted(self.removed) if rng.random() < share]
+        codes = self.drawn_codes(seed, len(ids))
+        order = rng.permutation(len(ids))
+        self.index.add(codes[order], np.array(ids, np.int64)[order])
+        self.remember(ids, codes)
+
+    @rule(share=shares, strangers=st.lists(ids, max_size=5), seed=seeds)
+    def remove(self, share: float, strangers: list[int], seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        there = [id for id in self.truth if rng.random() < share]
+        gone = set(there) | (set(strangers) & set(self.truth))
+        named = np.array(there + strangers + there[:3], np.int64)
+        assert self.index.remove(rng.permutation(named)) == len(gone)
+        for id in gone:
+            del self.truth[id]
+        self.removed |= gone
+
+    @rule()
+    def compact(self) -> None:
+        """Nothing shows of the index's history, down to the bytes of its file."""
+        self.index.compact()
+        assert self.index.stats()["removed"] == self.index.stats()["delta"] == 0
+        self.removed.clear()
+        ids, codes = self.sorted_truth()
+        fresh = hashcore.Index(self.bits)
+        fresh.add(codes, ids)
+        if self.next_id == max(self.truth, default=-1) + 1:
+            assert self.file_of(self.index) == self.file_of(fresh)
+
+    def file_of(self, index: hashcore.Index) -> bytes:
+        path = Path(self.folder.name) / "compared.hci"
+        index.save(path)
+        return path.read_bytes()
+
+    @rule(copy=st.booleans(), own_ids=st.booleans())
+    def start_anew_from_the_same_codes(self, copy: bool, own_ids: bool) -> None:
+        ids, codes = self.sorted_truth()
+        given = ids if own_ids else None
+        self.index = hashcore.Index.from_codes(codes, given, bits=self.bits, copy=copy)
+        if not own_ids:
+            self.truth = dict(enumerate(self.truth[id] for id in ids.tolist()))
+        self.removed.clear()
+        self.next_id = max(self.truth, default=-1) + 1
 
     @rule(mmap=st.booleans(), verify=st.booleans())
     def save_and_load(self, mmap: bool, verify: bool) -> None:
@@ -180,9 +229,9 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
                 self.index.get(np.array(wanted, np.int64))
 
     @invariant()
-    def holds_what_was_added(self) -> None:
+    def holds_what_was_added_and_not_removed(self) -> None:
         ids, codes = self.sorted_truth()
-        assert len(self.index) == len(ids)
+        assert len(self.index) == len(ids) == self.index.stats()["codes"]
         np.testing.assert_array_equal(self.index.ids, ids)
         np.testing.assert_array_equal(self.index.get(ids), codes)
 

@@ -24,12 +24,24 @@ class Index {
     virtual std::string kind() const = 0;
     virtual int64_t bits() const = 0;
     virtual int64_t size() const = 0;
-    virtual int64_t bytes_in_memory() const = 0;  ///< heap and mapped bytes of codes and ids
+    virtual int64_t bytes_in_memory() const = 0;  ///< heap, mapped and borrowed, codes and ids
     virtual bool mapped() const = 0;              ///< true while it reads straight from its file
+
+    /// kind, bits, codes, removed and delta (codes that compact() has work with), bytes,
+    /// bytes_per_code, mapped, and what the kind adds.
+    virtual Stats stats() const = 0;
 
     /// Adds codes under `ids`, or under the ids after the highest one when `ids` is null, and
     /// writes them to `out_ids` [codes.count]. On any error nothing has been added.
     virtual void add(CodesView codes, const int64_t* ids, int64_t* out_ids, Monitor* monitor) = 0;
+
+    /// Removes codes and returns how many were there. A removed id may be added again. On any error
+    /// nothing has been removed.
+    virtual int64_t remove(const int64_t* ids, int64_t count, Monitor* monitor) = 0;
+
+    /// Rewrites the index without removed codes and without a delta. Ids stay. On any error the
+    /// index is as before.
+    virtual void compact(Monitor* monitor) = 0;
 
     virtual void search(CodesView queries, int64_t k, std::optional<int64_t> max_distance,
                         const SearchOptions& options, KnnOutput out) const = 0;
@@ -49,6 +61,12 @@ class Index {
 
 /// `kind` is "flat" or "auto". Throws std::invalid_argument for an unknown kind or width.
 std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, int threads);
+
+/// A flat index over rows in the caller's memory, which are never written and which `owner` keeps
+/// alive; `ids` [codes.count] ascend and are copied, null means 0, 1, 2, ... Throws
+/// std::invalid_argument for ids in another order.
+std::unique_ptr<Index> borrow_codes(CodesView codes, const int64_t* ids,
+                                    std::shared_ptr<const void> owner, int threads);
 
 /// Reads a file that Index::save wrote. With `map` the codes stay in the file. Throws FormatError
 /// for anything that is not such a file, std::system_error where the system refuses.

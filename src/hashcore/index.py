@@ -1,0 +1,275 @@
+"""An index of packed codes that grows, shrinks and persists."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashcore import _core
+from hashcore._arrays import Array, as_array, describe
+from hashcore.results import RangeResult, SearchResult, search_result
+from hashcore.search import Filter, Progress, filter_pair
+
+IndexKind = Literal["flat", "auto"]
+
+
+def _encoded(path: str | os.PathLike[str]) -> bytes:
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"path: expected no NUL character; got {os.fspath(path)!r}")
+    return encoded
+
+
+class Index:
+    """An exact index over packed codes with int64 ids of the caller's choice.
+
+    Searches may run from several threads at once; a change runs alone, and before searches that
+    come later. Codes with ids above all present ones are appended where the index can grow in
+    place; others wait beside it, as removed codes wait in it, until ``compact``. Searches see
+    neither that nor how: the answer is that of the codes which are there.
+
+    Args:
+        bits: Width of a code, 1..65,536.
+        kind: ``"flat"`` scans every code; ``"auto"`` takes the fastest exact kind, today flat.
+        threads: Threads of this index's calls; default ``hashcore.num_threads()``.
+    """
+
+    def __init__(self, bits: int, kind: IndexKind = "auto", *, threads: int | None = None) -> None:
+        self._engine = _core.Index(bits, kind, threads)
+
+    @classmethod
+    def from_codes(
+        cls,
+        codes: Array,
+        ids: Array | None = None,
+        *,
+        bits: int | None = None,
+        kind: IndexKind = "flat",
+        copy: bool = True,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Index:
+        """Make an index of codes that are all there.
+
+        Args:
+            codes: uint8 ``[n, ceil(bits / 8)]``, C-contiguous.
+            ids: int64 ``[n]``, each >= 0; default 0..n-1. They ascend where ``copy`` is false.
+            bits: Width of a code; default 8 a byte.
+            kind: As of the index; ``"flat"`` or ``"auto"`` where ``copy`` is false.
+            copy: False searches ``codes``, an array or a ``numpy.memmap``, where they are. The
+                index keeps them alive and never writes to them, and neither should anybody else.
+            threads: Threads of this index's calls.
+            progress: Called with (done, total) now and then while codes are copied.
+
+        Raises:
+            TypeError: another dtype than uint8.
+            ValueError: an id that is negative, given twice, or out of order where ``copy`` is
+                false; a wrong width; a kind that has to copy.
+        """
+        codes = as_array(codes, "codes")
+        if not isinstance(codes, np.ndarray) or codes.ndim != 2:
+            raise TypeError(f"codes: expected uint8 [n, bytes]; got {describe(codes)}.")
+        width = 8 * codes.shape[1] if bits is None else bits
+        if copy:
+            index = cls(width, kind, threads=threads)
+            index.add(codes, ids, progress=progress)
+            return index
+        if kind not in ("flat", "auto"):
+            raise ValueError(
+                f"kind: expected 'flat' or 'auto' with copy=False; got {kind!r}. Use copy=True."
+            )
+        index = cls.__new__(cls)
+        given = None if ids is None else as_array(ids, "ids")
+        index._engine = _core.Index.borrow(codes, given, width, threads)
+        return index
+
+    @property
+    def bits(self) -> int:
+        """Width of a code."""
+        return self._engine.bits
+
+    @property
+    def kind(self) -> str:
+        """The kind in use, such as ``"flat"``."""
+        return self._engine.kind
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """All ids, ascending: int64 ``[len(index)]``, a copy."""
+        return self._engine.ids
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of codes and ids held in memory, mapped from a file or borrowed."""
+        return self._engine.nbytes
+
+    def __len__(self) -> int:
+        return len(self._engine)
+
+    def __contains__(self, id: int) -> bool:
+        return id in self._engine
+
+    def __repr__(self) -> str:
+        where = ", mapped" if self._engine.mapped else ""
+        return (
+            f"Index(bits={self.bits}, kind={self.kind!r}, codes={len(self):,}, "
+            f"{self.nbytes / 2**20:,.1f} MiB{where})"
+        )
+
+    def add(
+        self, codes: Array, ids: Array | None = None, *, progress: Progress | None = None
+    ) -> NDArray[np.int64]:
+        """Add codes. On any error, Ctrl-C included, nothing has been added.
+
+        Args:
+            codes: uint8 ``[n, ceil(bits / 8)]``, or one row 1-D.
+            ids: int64 ``[n]``, each >= 0 and not present, though one that was removed may come
+                again; default: counting on from the highest id there ever was.
+            progress: Called with (done, total) now and then.
+
+        Returns:
+            The ids of the codes, int64 ``[n]``.
+
+        Raises:
+            ValueError: an id that is negative, given twice or present already; a wrong width.
+        """
+        given = None if ids is None else as_array(ids, "ids")
+        return self._engine.add(as_array(codes, "codes"), given, progress)
+
+    def remove(self, ids: Array) -> int:
+        """Remove codes. Ids that no code has change nothing. On any error nothing is removed.
+
+        Other ids stay as they are. The codes' memory is given back by ``compact``; until then
+        searches pass over them.
+
+        Args:
+            ids: int64 ``[n]``, in any order.
+
+        Returns:
+            How many codes were removed.
+
+        Raises:
+            ValueError: a negative id.
+        """
+        return self._engine.remove(as_array(ids, "ids"))
+
+    def compact(self, *, progress: Progress | None = None) -> None:
+        """Rewrite the index as if it held its present codes from the start.
+
+        Searches are fastest then, and memory is least. An index that was mapped or made with
+        ``copy=False`` holds its codes in memory afterwards. Ids stay, and automatic ids go on as
+        before. Where there is nothing to do, nothing is done. On any error, Ctrl-C included, the
+        index is as before.
+
+        Args:
+            progress: Called with (done, total) now and then.
+        """
+        self._engine.compact(progress)
+
+    def stats(self) -> dict[str, Any]:
+        """Say what the index holds.
+
+        Returns:
+            ``kind``, ``bits``, ``codes``; ``removed`` and ``delta``, codes that ``compact`` would
+            drop and move; ``bytes``, ``bytes_per_code``; ``mapped``, whether any of it is read from
+            its file; and what the kind adds.
+        """
+        return self._engine.stats()
+
+    def search(
+        self,
+        queries: Array,
+        k: int = 10,
+        *,
+        filter: Filter | None = None,
+        max_distance: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> SearchResult:
+        """Find the k nearest codes of each query.
+
+        Args:
+            queries: uint8 ``[Q, ceil(bits / 8)]``, or one row 1-D.
+            k: Hits a query, >= 0; may exceed ``len(index)``.
+            filter: Which codes may be hits.
+            max_distance: Take only codes within this distance, inclusive.
+            threads: Threads of this call.
+            progress: Called with (done, total) now and then, counting pairs.
+        """
+        queries = as_array(queries, "queries")
+        arrays = self._engine.search(
+            queries, k, filter_pair(filter), max_distance, threads, progress
+        )
+        return search_result(arrays, queries.ndim == 1)
+
+    def range_search(
+        self,
+        queries: Array,
+        radius: int,
+        *,
+        filter: Filter | None = None,
+        max_results: int | None = None,
+        threads: int | None = None,
+    ) -> RangeResult:
+        """Find every code within ``radius`` of each query, inclusive.
+
+        Args:
+            queries: uint8 ``[Q, ceil(bits / 8)]``, or one row 1-D.
+            radius: Largest distance to take, >= 0.
+            filter: Which codes may be hits.
+            max_results: Keep only so many of each query, the best by (distance, id).
+            threads: Threads of this call.
+        """
+        return RangeResult(
+            *self._engine.range_search(
+                as_array(queries, "queries"), radius, filter_pair(filter), max_results, threads
+            )
+        )
+
+    def get(self, ids: Array) -> NDArray[np.uint8]:
+        """Return the codes of ``ids``: uint8 ``[m, ceil(bits / 8)]``.
+
+        Raises:
+            KeyError: an id that is not in the index.
+        """
+        return self._engine.get(as_array(ids, "ids"))
+
+    def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
+        """Write the index to one file, atomically: a kill leaves the old file or the new one.
+
+        A symbolic link stays, and what it points to is replaced.
+
+        Raises:
+            OSError: the system refused; the file is the old one, or none, or the whole new one.
+        """
+        self._engine.save(_encoded(path), progress)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        mmap: bool = False,
+        verify: bool = True,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Index:
+        """Read an index that ``save`` wrote.
+
+        Args:
+            path: The file.
+            mmap: Leave the codes in the file and read them as searches need them.
+            verify: Check every byte against its checksum first. The header is always checked.
+            threads: Threads of this index's calls.
+            progress: Called with (done, total) now and then, counting bytes.
+
+        Raises:
+            FormatError: truncated, damaged, foreign, or of another format version.
+            OSError: the system refused.
+        """
+        index = cls.__new__(cls)
+        index._engine = _core.Index.load(_encoded(path), mmap, verify, threads, progress)
+        return index
