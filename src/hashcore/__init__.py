@@ -9,7 +9,7 @@ from hashcore._core import version as __version__
 from hashcore.codes import convert, pack, unpack
 from hashcore.index import Index
 from hashcore.rescoring import rescore
-from hashcore.results import RangeResult, SearchResult
+from hashcore.results import RangeResult, SearchResult, merge
 from hashcore.runtime import build_info, isa, isa_levels, num_threads, set_num_threads
 from hashcore.search import (
     Filter,
@@ -32,6 +32,7 @@ __all__ = [
     "isa",
     "isa_levels",
     "knn",
+    "merge",
     "num_threads",
     "pack",
     "pairwise",

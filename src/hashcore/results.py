@@ -1,8 +1,8 @@
-"""What searches return."""
+"""What searches return, and how the results of several searches become one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,3 +64,60 @@ def search_result(
 ) -> SearchResult:
     """Distances, ids and counts as the engine returns them."""
     return SearchResult(*(array[0] for array in arrays)) if one_query else SearchResult(*arrays)
+
+
+def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
+    """Merge the results of one batch of queries over several sets of codes.
+
+    However the codes are dealt out to indexes, merging the answers of all gives the answer that one
+    index of all codes gives, to the byte; merging is associative. Codes of different sets need
+    different ids.
+
+    Args:
+        results: For each set its ``[Q, ki]`` (or, of a 1-D query, ``[ki]``) nearest codes, with
+            ``ki >= k`` unless a search for more would have found no more.
+        k: Hits a query to keep, >= 0.
+
+    Raises:
+        ValueError: no results; results of different queries or widths of codes; a ``k`` for which
+            a result holds too few hits to know the k nearest.
+    """
+    if not results:
+        raise ValueError("results: expected at least one; got none.")
+    if k < 0:
+        raise ValueError(f"k: expected >= 0; got {k}.")
+    shape = np.shape(results[0].counts)
+    for number, result in enumerate(results):
+        if np.shape(result.counts) != shape:
+            raise ValueError(
+                f"results: expected the same queries in each; got counts {list(shape)} in "
+                f"results[0] and {list(np.shape(result.counts))} in results[{number}]."
+            )
+        width = result.ids.shape[-1]
+        if width < k and np.any(result.counts == width):
+            raise ValueError(
+                f"k: expected at most {width}, the hits a query that results[{number}] holds; "
+                f"got {k}. Search with at least this k."
+            )
+    distances = np.concatenate([np.atleast_2d(r.distances) for r in results], axis=1)  # [Q, sum ki]
+    ids = np.concatenate([np.atleast_2d(r.ids) for r in results], axis=1)
+    beyond = np.unique(distances[ids == -1])  # bits + 1
+    if len(beyond) > 1:
+        raise ValueError(
+            "results: expected codes of one width; got missing hits at distances "
+            f"{', '.join(map(str, beyond))}."
+        )
+    order = np.lexsort((ids, distances))[:, :k]  # missing hits lie beyond all others
+    merged = (
+        np.take_along_axis(distances, order, axis=1),
+        np.take_along_axis(ids, order, axis=1),
+        np.minimum(sum(np.atleast_1d(r.counts) for r in results), k),
+    )
+    if order.shape[1] < k:  # only where every row has a missing hit
+        tail = ((0, 0), (0, k - order.shape[1]))
+        merged = (
+            np.pad(merged[0], tail, constant_values=beyond[0] if len(beyond) else 0),
+            np.pad(merged[1], tail, constant_values=-1),
+            merged[2],
+        )
+    return search_result(merged, shape == ())
