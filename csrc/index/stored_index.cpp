@@ -106,6 +106,7 @@ Stats StoredIndex::stats() const {
 }
 
 void StoredIndex::add(CodesView codes, const int64_t* ids, int64_t* out_ids, Monitor* monitor) {
+    std::unique_ptr<Part> old_base;  // goes after the lock: its owner may do anything then
     const SharedLock::Writing lock(lock_, monitor);
     const NewCodes batch(codes, ids, next_id_);
     if (codes.count == 0) return;
@@ -113,8 +114,9 @@ void StoredIndex::add(CodesView codes, const int64_t* ids, int64_t* out_ids, Mon
     check_new(batch, *delta_);
     const int64_t lowest = batch.ids().front();
     if (base_->count() == 0 && delta_->count() == 0) {
-        base_ = std::make_unique<Part>(make_segment(options_, batch.rows(), monitor),
-                                       IdList(batch.ids()));
+        old_base = std::exchange(
+            base_, std::make_unique<Part>(make_segment(options_, batch.rows(), monitor),
+                                          IdList(batch.ids())));
     } else if (base_->can_append(lowest)) {
         base_->append(batch.rows(), batch.ids(), monitor);
     } else if (delta_->can_append(lowest)) {
@@ -152,8 +154,7 @@ int64_t StoredIndex::remove(const int64_t* ids, int64_t count, Monitor* monitor)
 }
 
 void StoredIndex::compact(Monitor* monitor) {
-    // What they held is given back after the lock: its owner may do anything then.
-    std::unique_ptr<Part> old_base;
+    std::unique_ptr<Part> old_base;  // as in add()
     std::unique_ptr<Part> old_delta;
     const SharedLock::Writing lock(lock_, monitor);
     const bool clean = base_->removed().count() == 0 && delta_->count() == 0;

@@ -124,10 +124,9 @@ def test_a_change_that_fails_changes_nothing(index: hashcore.Index, change: Any)
     assert everything(index) == before
 
 
-def test_compaction_stops_half_way(tmp_path: Path) -> None:
-    index = hashcore.Index(BITS)
-    index.add(np.arange(3_000_000, dtype=np.uint64).view(np.uint8).reshape(-1, 8))
-    index.remove(np.arange(0, 3_000_000, 1000))
+def test_compaction_stops_half_way() -> None:
+    index = hashcore.Index.from_codes(np.zeros((10_000_000, 8), np.uint8), copy=False)
+    index.remove(np.arange(0, 10_000_000, 1000))
     before = everything(index)
     shares = []
 
@@ -138,6 +137,7 @@ def test_compaction_stops_half_way(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="enough"):
         index.compact(progress=give_up)
     assert len(shares) == 1
+    assert shares[0] < 1
     assert everything(index) == before
 
 
@@ -277,6 +277,18 @@ def test_borrowed_codes_live_as_long_as_they_are_needed() -> None:
     index.compact()
     assert freed == [999]
     np.testing.assert_array_equal(index.get(index.ids), truth[1:])
+
+
+def test_borrowed_codes_that_were_none_are_let_go() -> None:
+    codes = np.empty((0, 8), np.uint8)
+    freed: list[int] = []
+    index = hashcore.Index.from_codes(codes, copy=False)
+    weakref.finalize(codes, lambda: freed.append(len(index)))
+    del codes
+    gc.collect()
+    assert freed == []
+    index.add(codes_of(5))
+    assert freed == [5]
 
 
 def from_codes(*args: Any, **options: Any) -> Callable[[], object]:
