@@ -105,6 +105,33 @@ class IndexSource final : public Source {
     std::vector<int64_t> ids_;
 };
 
+/// Removes codes and adds some of them again, adds strangers and removes them: what is there in the
+/// end is what was there before.
+void wear(Index& index, const Codes& codes, Rng& rng) {
+    const std::vector<int64_t> ids = index.all_ids();
+    std::vector<int64_t> rows(ids.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    std::shuffle(rows.begin(), rows.end(), rng);
+    rows.resize(static_cast<size_t>(draw(rng, 0, codes.count())));
+    const auto count = static_cast<int64_t>(rows.size());
+    Codes again(count, codes.bits());
+    std::vector<int64_t> their_ids, added(rows.size());
+    for (int64_t i = 0; i < count; ++i) {
+        again.copy_row(i, codes, rows[static_cast<size_t>(i)]);
+        their_ids.push_back(ids[static_cast<size_t>(rows[static_cast<size_t>(i)])]);
+    }
+    EXPECT(index.remove(their_ids.data(), count, nullptr) == count);
+    EXPECT(index.remove(their_ids.data(), count, nullptr) == 0);
+    EXPECT(index.size() == codes.count() - count);
+    index.add(again.view(), nullptr, added.data(), nullptr);
+    index.add(again.view(), their_ids.data(), added.data(), nullptr);
+    EXPECT(added == their_ids);
+    for (const int64_t id : index.all_ids())
+        if (!std::binary_search(ids.begin(), ids.end(), id))
+            EXPECT(index.remove(&id, 1, nullptr) == 1);
+    if (draw(rng, 0, 3) == 0) index.compact(nullptr);
+}
+
 /// An index of `codes`, added in several parts: in order without ids, or shuffled with ids that
 /// ascend with the rows.
 std::unique_ptr<Index> fill_index(const Codes& codes, Rng& rng) {
@@ -129,6 +156,7 @@ std::unique_ptr<Index> fill_index(const Codes& codes, Rng& rng) {
         EXPECT(out_ids == part_ids);
         begin += count;
     }
+    if (draw(rng, 0, 1) == 0) wear(*index, codes, rng);
     EXPECT(index->size() == codes.count());
     return index;
 }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <thread>
 
 #include "check.h"
@@ -115,6 +116,40 @@ void search_while_another_adds_and_saves() {
     };
     run_beside({add, save, [&] { search(1); }, [&] { search(2); }, [&] { search(5); }});
     EXPECT(index->size() == codes.count());
+}
+
+void search_while_codes_come_and_go() {
+    current_case = "search while codes come and go";
+    constexpr int64_t staying = 3000, coming = 1000;
+    const Codes codes = random_codes(staying + coming, 3);
+    auto index = make_index(bits, "flat", 0);
+    std::vector<int64_t> ids(staying);
+    index->add(slice(codes, 0, staying), nullptr, ids.data(), nullptr);
+    std::vector<int64_t> guests(coming);
+    std::iota(guests.begin(), guests.end(), staying);
+    std::atomic<bool> done{false};
+
+    const auto change = [&] {
+        for (int64_t round = 0; round < 30; ++round) {
+            index->add(slice(codes, staying, coming), guests.data(), guests.data(), nullptr);
+            EXPECT(index->remove(guests.data(), coming / 2, nullptr) == coming / 2);
+            EXPECT(index->remove(guests.data(), coming, nullptr) == coming / 2);
+            if (round % 3 == 0) index->compact(nullptr);
+        }
+        done = true;
+    };
+    const auto search = [&](int threads) {
+        Knn got(1, 1);
+        for (int64_t q = 0; !done; q = (q + 97) % staying) {
+            index->search(slice(codes, q, 1), 1, std::nullopt, with_threads(threads), got.out());
+            EXPECT(got.distances[0] == 0 && got.ids[0] <= q);
+            const int64_t size = index->size();
+            EXPECT(size == staying || size == staying + coming || size == staying + coming / 2);
+            EXPECT(!index->stats().empty());
+        }
+    };
+    run_beside({change, [&] { search(1); }, [&] { search(2); }, [&] { search(5); }});
+    EXPECT(index->size() == staying);
 }
 
 void many_callers_search_at_once() {
@@ -254,6 +289,7 @@ void an_exception_of_a_task_reaches_its_own_caller() {
 
 int run() {
     search_while_another_adds_and_saves();
+    search_while_codes_come_and_go();
     many_callers_search_at_once();
     parallel_for_may_nest_and_share();
     an_exception_of_a_task_reaches_its_own_caller();
