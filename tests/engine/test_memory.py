@@ -36,6 +36,8 @@ path = sys.argv[1]
 mask = hashcore.Filter.mask(rng.random({CODES}) < 0.5)
 allow = hashcore.Filter.allow(np.arange(0, {CODES}, 2))
 hashcore.set_num_threads(4)
+pruned = hashcore.Index.from_codes(codes, copy=False, threads=4)
+pruned.remove(np.arange(0, {CODES}, 3))
 index.search(queries)  # the threads and their stacks are there from now on
 
 
@@ -55,6 +57,8 @@ def growth(call):
 TILES = 4 * MIB
 # A bit a code.
 FILTER = CODES // 8
+# Pieces of a file that are made as they are written: as blocks, and as bytes.
+SAVED = 2 * 4 * MIB
 # Distances and ids of the result, and room for 2 k hits of 8 bytes in each of the four ranges that
 # threads search at once.
 HITS = QUERIES * 1000 * (4 + 8 + 4 * 16)
@@ -72,6 +76,9 @@ ALLOWED_BYTES = {
     "index.search(queries, 10, filter=allow)": TILES + FILTER,
     "index.range_search(queries, 85)": TILES,
     "index.save(path)": TILES,
+    "pruned.search(queries, 10)": TILES + FILTER,
+    "pruned.search(queries, 10, filter=allow)": TILES + FILTER,
+    "pruned.save(path)": TILES + SAVED,
     # Tables by rank and class, however many queries there are.
     "metrics.evaluate(queries, codes[:quarter], labels[:256], labels)": TILES + 64 * CODES // 4,
 }
