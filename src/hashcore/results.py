@@ -79,9 +79,12 @@ def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
         k: Hits a query to keep, >= 0.
 
     Raises:
+        TypeError: a ``k`` that is no integer.
         ValueError: no results; results of different queries or widths of codes; a ``k`` for which
             a result holds too few hits to know the k nearest.
     """
+    if not isinstance(k, int | np.integer) or isinstance(k, bool):
+        raise TypeError(f"k: expected an integer; got {type(k).__name__}.")
     if not results:
         raise ValueError("results: expected at least one; got none.")
     if k < 0:
