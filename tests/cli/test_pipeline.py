@@ -138,6 +138,7 @@ def test_codes_search_with_ids_and_a_file_of_hits(tmp_path: Path) -> None:
     np.save(tmp_path / "ids.npy", ids)
     a, b, index, out = (str(tmp_path / name) for name in ("a.npy", "b.npy", "x.hci", "h.npz"))
     assert cli.main(["index", a, b, "--ids", str(tmp_path / "ids.npy"), "--out", index]) == 0
+    assert hashcore.Index.load(index).stats()["delta"] == 0
     assert cli.main(["search", index, "--codes", b, "--k", "7", "--out", out]) == 0
     want = hashcore.Index(40, "flat")
     want.add(np.concatenate(parts), ids)

@@ -61,6 +61,9 @@ def main(args: Sequence[str]) -> int:
                 index.add(chunk, None if ids is None else np.array(ids[done : done + len(chunk)]))
                 done += len(chunk)
                 progress(done, total)
+    if index.stats()["delta"] > 0:  # codes that came below others, or after what cannot grow
+        with progress_bar("compact", "code") as progress:
+            index.compact(progress=progress)
     with progress_bar("write", "B") as progress:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         index.save(options.out, progress=progress)
