@@ -1,6 +1,7 @@
 #include "index/stored_index.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -157,11 +158,10 @@ void StoredIndex::compact(Monitor* monitor) {
     std::unique_ptr<Part> old_base;  // as in add()
     std::unique_ptr<Part> old_delta;
     const SharedLock::Writing lock(lock_, monitor);
-    const bool clean = base_->removed().count() == 0 && delta_->count() == 0;
-    if (clean && choose_kind(options_, bits_, live()) == base_->segment().kind()) return;
-    std::unique_ptr<Part> base = rebuilt(monitor);
+    const bool base_is_whole = base_->removed().count() == 0 && delta_->live() == 0 &&
+                               choose_kind(options_, bits_, live()) == base_->segment().kind();
     std::unique_ptr<Part> delta = empty_part(bits_);
-    old_base = std::exchange(base_, std::move(base));
+    if (!base_is_whole) old_base = std::exchange(base_, rebuilt(monitor));
     old_delta = std::exchange(delta_, std::move(delta));
 }
 
@@ -180,7 +180,7 @@ std::unique_ptr<Part> StoredIndex::rebuilt(Monitor* monitor) const {
     for_each_live(*base_, *delta_, [&](const Part& part, int64_t position) {
         uint8_t* row = rows.data() + static_cast<int64_t>(ids.size()) * bytes;
         if (&part == base_.get())
-            std::copy_n(base_rows + position * bytes, bytes, row);
+            std::memmove(row, base_rows + position * bytes, static_cast<size_t>(bytes));
         else
             part.segment().read_codes(&position, 1, row);
         ids.push_back(part.ids().at(position));

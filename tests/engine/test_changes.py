@@ -154,6 +154,10 @@ def test_a_clean_index_is_left_alone(index: hashcore.Index) -> None:
     before = index.stats()
     index.compact()
     assert index.stats() == before
+    index.add(codes_of(1), np.array([7]))
+    index.remove(np.array([7]))
+    index.compact()
+    assert index.stats() == before
 
 
 def test_stats(tmp_path: Path) -> None:
