@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +15,9 @@ from numpy.typing import NDArray
 
 import hashcore
 import reference
+from index_files import sample, sections_of, worn
 
 GOLDEN = Path(__file__).parents[1] / "formats"
-
-
-def sample(bits: int, count: int, *, own_ids: bool) -> hashcore.Index:
-    rng = np.random.default_rng(bits + count)
-    index = hashcore.Index(bits)
-    ids = rng.permutation(3 * count)[:count].astype(np.int64) if own_ids else None
-    index.add(reference.random_codes(rng, count, bits), ids)
-    return index
-
-
-def worn(bits: int, count: int) -> hashcore.Index:
-    """An index whose file has every section: ids, a delta, and removed codes in both parts."""
-    index = sample(bits, count, own_ids=True)
-    there = index.ids
-    between = np.setdiff1d(np.arange(there[-1]), there)[:count]
-    index.add(reference.random_codes(np.random.default_rng(1), len(between), bits), between)
-    assert index.remove(np.concatenate([there[::3], between[::5]])) > 0
-    return index
 
 
 def assert_same(a: hashcore.Index, b: hashcore.Index) -> None:
@@ -113,17 +95,6 @@ def test_equal_indexes_give_equal_files_however_they_grew(tmp_path: Path) -> Non
     assert all(file == files[0] for file in files)
 
 
-def sections_of(data: bytes) -> dict[tuple[int, int], tuple[int, int, int]]:
-    """Offset, length and checksum by (tag, part)."""
-    count = int(np.frombuffer(data[56:60], "<u4")[0])
-    sections = {}
-    for entry in range(128, 128 + 32 * count, 32):
-        tag, part = np.frombuffer(data[entry : entry + 8], "<u4").tolist()
-        offset, length, checksum = np.frombuffer(data[entry + 8 : entry + 32], "<u8").tolist()
-        sections[tag, part] = offset, length, checksum
-    return sections
-
-
 def blocks_of(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Codes as the file holds them: word w of eight neighbours side by side."""
     count, width = codes.shape
@@ -167,109 +138,6 @@ def test_layout_is_the_documented_one(tmp_path: Path) -> None:
     assert contents[3, 1] == (0b10).to_bytes(8, "little")
 
 
-def test_every_truncation_and_extension_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    worn(64, 600).save(path)
-    data = path.read_bytes()
-    lengths = {0, 1, 7, 8, 4095, 4096, 4097, 8192, len(data) // 2, len(data) - 4096, len(data) - 1}
-    for length in sorted(lengths):
-        path.write_bytes(data[:length])
-        for mmap in (False, True):
-            with pytest.raises(hashcore.FormatError, match=r"truncated|not a hashcore"):
-                hashcore.Index.load(path, mmap=mmap, verify=False)
-    path.write_bytes(data + b"\0")
-    with pytest.raises(hashcore.FormatError, match=r"trailing bytes: .* expected"):
-        hashcore.Index.load(path)
-
-
-def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    worn(24, 40).save(path)
-    data = bytearray(path.read_bytes())
-    rng = np.random.default_rng(0)
-    places = np.concatenate([np.arange(330), rng.integers(0, len(data), 400)])
-    for place in places.tolist():
-        bit = 1 << int(rng.integers(8))
-        data[place] ^= bit
-        path.write_bytes(data)
-        with pytest.raises(hashcore.FormatError, match=str(path)):
-            hashcore.Index.load(path, mmap=bool(place % 2))
-        data[place] ^= bit
-    path.write_bytes(data)
-    hashcore.Index.load(path)
-
-
-def with_header(data: bytes, offset: int, value: bytes) -> bytes:
-    page = bytearray(data[:4088])
-    page[offset : offset + len(value)] = value
-    checksum = xxhash.xxh64_intdigest(bytes(page)).to_bytes(8, "little")
-    return bytes(page) + checksum + data[4096:]
-
-
-@pytest.mark.parametrize(
-    ("offset", "value", "message"),
-    [
-        (8, 3, "format version 3; this hashcore reads versions 1 to 2"),
-        (8, 0, "format version 0"),
-        (12, 0x04030201, "other byte order"),
-        (16, 9, "unknown bit order"),
-        (20, 7, "unknown index kind 7"),
-        (24, 0, "impossible width"),
-        (24, 2**40, "impossible width"),
-        (24, 128, r"section 1 of part 0 has 320 bytes, expected 640"),
-        (32, 2**60, "impossible code count"),
-        (32, 41, "section 1 of part 0 has 320 bytes, expected 384"),
-        (32, 39, "section 2 of part 0 has 320 bytes, expected 312"),
-        (40, 0, "next id is taken already"),
-        (56, 200, "damaged section count"),
-        (56, 0, "reserved bytes of the header"),
-        (60, 1, "reserved bytes of the header"),
-        (64, 2**60, "impossible code count"),
-        (64, -1, "impossible code count"),
-        (64, 0, "impossible code count"),
-        (64, 1000, "section 1 of part 1 has 320 bytes, expected 8000"),
-        (72, 41, "impossible code count"),
-        (72, 13, "14 codes are marked as removed, expected 13"),
-        (72, 0, "removed codes that the header lacks"),
-        (80, 9, "8 codes are marked as removed, expected 9"),
-        (80, -1, "impossible code count"),
-        (88, 1, "reserved bytes of the header"),
-        (120, 1, "reserved bytes of the header"),
-        (132, 1, "section 1 of part 1 is there twice"),
-        (132, 7, "section 1 of part 0 is missing"),
-        (136, 2**50, "damaged section table"),
-        (144, 2**63, "damaged section table"),
-        (4000, 1, "reserved bytes of the header"),
-    ],
-)
-def test_a_forged_header_with_a_good_checksum_is_refused(
-    tmp_path: Path, offset: int, value: int, message: str
-) -> None:
-    path = tmp_path / "f"
-    worn(24, 40).save(path)
-    size = 4 if offset in (8, 12, 16, 20, 56, 60, 132) else 8
-    forged = (value % 2 ** (8 * size)).to_bytes(size, "little")
-    path.write_bytes(with_header(path.read_bytes(), offset, forged))
-    for mmap in (False, True):
-        for verify in (False, True):
-            with pytest.raises(hashcore.FormatError, match=message):
-                hashcore.Index.load(path, mmap=mmap, verify=verify)
-
-
-def test_foreign_and_missing_files(tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign.npy"
-    np.save(foreign, np.arange(5000))
-    with pytest.raises(hashcore.FormatError, match="not a hashcore index file"):
-        hashcore.Index.load(foreign)
-    assert issubclass(hashcore.FormatError, ValueError)
-    with pytest.raises(FileNotFoundError, match="absent"):
-        hashcore.Index.load(tmp_path / "absent")
-    with pytest.raises(IsADirectoryError):
-        hashcore.Index.load(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        sample(8, 3, own_ids=False).save(tmp_path / "no" / "folder")
-
-
 def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "f"
     sample(64, 10, own_ids=False).save(path)
@@ -285,126 +153,6 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
             other.save(path, progress=give_up)
         assert path.read_bytes() == before
         assert [p.name for p in tmp_path.iterdir()] == ["f"]
-
-
-def rewrite_section(path: Path, name: tuple[int, int], change: Callable[[bytearray], None]) -> None:
-    """Changes a section's bytes and repairs every checksum, as a wrong writer would."""
-    data = bytearray(path.read_bytes())
-    sections = sections_of(bytes(data))
-    entry = 128 + 32 * list(sections).index(name)
-    offset, length, _ = sections[name]
-    end = (offset + length + 4095) // 4096 * 4096
-    section = data[offset:end]
-    change(section)
-    data[offset:end] = section
-    data[entry + 24 : entry + 32] = xxhash.xxh64_intdigest(bytes(section)).to_bytes(8, "little")
-    data[4088:4096] = xxhash.xxh64_intdigest(bytes(data[:4088])).to_bytes(8, "little")
-    path.write_bytes(data)
-
-
-def swap_ids(section: bytearray) -> None:
-    section[0:8], section[8:16] = section[8:16], section[0:8]
-
-
-def negative_id(section: bytearray) -> None:
-    section[0:8] = (-7).to_bytes(8, "little", signed=True)
-
-
-def pad_bit(section: bytearray) -> None:
-    section[3 * 8 + 7] |= 1
-
-
-def revive(section: bytearray) -> None:
-    section[0] &= section[0] - 1
-
-
-def remove_past_the_end(section: bytearray) -> None:
-    section[0] &= section[0] - 1
-    section[7] |= 0x80
-
-
-def repeat_five(section: bytearray) -> None:
-    section[8:16] = (5).to_bytes(8, "little")
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize(
-    ("section", "change", "message"),
-    [
-        ((2, 0), swap_ids, "ids are negative or do not ascend"),
-        ((2, 0), negative_id, "ids are negative or do not ascend"),
-        ((1, 0), pad_bit, "pad bits of codes are set"),
-        ((2, 1), swap_ids, "ids are negative or do not ascend"),
-        ((2, 1), negative_id, "ids are negative or do not ascend"),
-        ((1, 1), pad_bit, "pad bits of codes are set"),
-    ],
-)
-def test_forged_contents_with_good_checksums_are_refused(
-    tmp_path: Path,
-    mmap: bool,
-    section: tuple[int, int],
-    change: Callable[[bytearray], None],
-    message: str,
-) -> None:
-    path = tmp_path / "f"
-    worn(60, 40).save(path)
-    rewrite_section(path, section, change)
-    with pytest.raises(hashcore.FormatError, match=message):
-        hashcore.Index.load(path, mmap=mmap)
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("verify", [False, True])
-@pytest.mark.parametrize("part", [0, 1])
-def test_counts_of_removed_codes_are_always_checked(
-    tmp_path: Path, mmap: bool, verify: bool, part: int
-) -> None:
-    path = tmp_path / "f"
-    for change, message in (
-        (revive, "codes are marked as removed, expected"),
-        (remove_past_the_end, "codes past the last one are marked as removed"),
-    ):
-        worn(60, 40).save(path)
-        rewrite_section(path, (3, part), change)
-        with pytest.raises(hashcore.FormatError, match=message):
-            hashcore.Index.load(path, mmap=mmap, verify=verify)
-
-
-def test_an_id_in_both_parts_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    codes = np.zeros((3, 8), np.uint8)
-    index = hashcore.Index(64)
-    index.add(codes, np.array([2, 5, 9]))
-    index.add(codes[:2], np.array([3, 4]))
-    index.save(path)
-    rewrite_section(path, (2, 1), repeat_five)
-    with pytest.raises(hashcore.FormatError, match="id 5 is in the base and in the delta"):
-        hashcore.Index.load(path)
-    index.remove(np.array([5]))
-    index.save(path)
-    rewrite_section(path, (2, 1), repeat_five)
-    assert hashcore.Index.load(path).ids.tolist() == [2, 3, 5, 9]
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-def test_a_forged_file_that_nobody_verified_is_safe_to_use(tmp_path: Path, mmap: bool) -> None:
-    """Ids in no order give wrong answers, and nothing worse."""
-    path = tmp_path / "f"
-    worn(64, 1000).save(path)
-    for part in (0, 1):
-        rewrite_section(path, (2, part), lambda section: section[: 8 * 300].reverse())
-    index = hashcore.Index.load(path, mmap=mmap, verify=False)
-    queries = np.zeros((30, 8), np.uint8)
-    for chosen in (
-        hashcore.Filter.mask(np.arange(len(index)) % 2 == 0),
-        hashcore.Filter.allow(np.arange(3000)),
-    ):
-        assert index.search(queries, 10, filter=chosen).ids.shape == (30, 10)
-        index.range_search(queries, 64, filter=chosen)
-    index.remove(np.arange(0, 3000, 7))
-    assert len(index.ids) == len(index)
-    index.compact()
-    assert len(index.ids) == len(index)
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
