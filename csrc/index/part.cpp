@@ -7,8 +7,8 @@
 
 namespace hashcore {
 
-Part::Part(std::unique_ptr<Segment> segment, IdList ids, Tombstones removed)
-    : segment_(std::move(segment)), ids_(std::move(ids)), removed_(std::move(removed)) {}
+Part::Part(std::unique_ptr<Segment> segment, IdList ids)
+    : segment_(std::move(segment)), ids_(std::move(ids)) {}
 
 Part::Part(const SectionLoader& loader, uint32_t part, std::unique_ptr<Segment> segment)
     : segment_(std::move(segment)), ids_(loader, part), removed_(loader, part) {}

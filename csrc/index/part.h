@@ -13,7 +13,7 @@ namespace hashcore {
 /// A segment, the ids of its codes, and which of them are removed. The others are live.
 class Part {
  public:
-    Part(std::unique_ptr<Segment> segment, IdList ids, Tombstones removed = {});
+    Part(std::unique_ptr<Segment> segment, IdList ids);
     Part(const SectionLoader& loader, uint32_t part, std::unique_ptr<Segment> segment);
 
     const Segment& segment() const { return *segment_; }
@@ -26,11 +26,11 @@ class Part {
 
     int64_t find(int64_t id) const;               ///< position of a live code, or -1
     int64_t next_live(int64_t position) const;    ///< the first from `position` on, or count()
-    const AllowedCodes* live_codes() const;       ///< null when all are live
+    const AllowedCodes* live_codes() const;       ///< null when all are live; until a change
     CodeBitmap live_bits(CodeBitmap bits) const;  ///< `bits` without the removed codes
 
-    /// Whether append() may be called with an id that lies above `id`.
-    bool can_append(int64_t id) const { return segment_->can_append() && id > ids_.last(); }
+    /// Whether append() may be called with ids of which `lowest` is the lowest.
+    bool can_append(int64_t lowest) const { return segment_->can_append() && lowest > ids_.last(); }
     void append(CodesView rows, const std::vector<int64_t>& ids, Monitor* monitor);
 
     void reserve_removals() { removed_.reserve(count()); }
