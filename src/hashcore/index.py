@@ -27,9 +27,11 @@ class Index:
     """An exact index over packed codes with int64 ids of the caller's choice.
 
     Searches may run from several threads at once; a change runs alone, and before searches that
-    come later. Codes with ids above all present ones are appended where the index can grow in
-    place; others wait beside it, as removed codes wait in it, until ``compact``. Searches see
-    neither that nor how: the answer is that of the codes which are there.
+    come later.
+
+    Codes with ids above all present ones are appended where the index can grow in place. Others
+    wait beside it, and removed codes in it, until ``compact``: that costs searches time and the
+    index memory, and never changes an answer.
 
     Args:
         bits: Width of a code, 1..65,536.
