@@ -1,6 +1,7 @@
 #include "core/file_io.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,47 @@ constexpr size_t largest_transfer = size_t{1} << 30;
     throw std::system_error(errno, std::generic_category(), path);
 }
 
-void sync_folder(const std::filesystem::path& folder) {
+/// What a symbolic link points to is replaced, not the link.
+std::string target_of(const std::string& path) {
+    return std::filesystem::is_symlink(path) ? std::filesystem::weakly_canonical(path).string()
+                                             : path;
+}
+
+void write_all(int descriptor, const void* data, size_t size, uint64_t offset,
+               const std::string& path) {
+    const auto* bytes = static_cast<const uint8_t*>(data);
+    while (size > 0) {
+        const ssize_t written =
+            pwrite(descriptor, bytes, std::min(size, largest_transfer), static_cast<off_t>(offset));
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) throw_errno(path);
+        bytes += written;
+        offset += static_cast<uint64_t>(written);
+        size -= static_cast<size_t>(written);
+    }
+}
+
+void read_all(int descriptor, void* data, size_t size, uint64_t offset, const std::string& path) {
+    auto* bytes = static_cast<uint8_t*>(data);
+    while (size > 0) {
+        const ssize_t got =
+            pread(descriptor, bytes, std::min(size, largest_transfer), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got == 0) errno = EIO;  // the file shrank under us
+        if (got <= 0) throw_errno(path);
+        bytes += got;
+        offset += static_cast<uint64_t>(got);
+        size -= static_cast<size_t>(got);
+    }
+}
+
+void replace(const std::string& from, const std::string& to) {
+    if (rename(from.c_str(), to.c_str()) != 0) throw_errno(to);
+}
+
+void sync_folder_of(const std::string& path) {
+    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    const std::filesystem::path folder = parent.empty() ? "." : parent;
     const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) throw_errno(folder.string());
     const int result = fsync(descriptor);
@@ -35,9 +76,7 @@ void sync_folder(const std::filesystem::path& folder) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-    if (std::filesystem::is_symlink(path_))  // replace what the link points to, not the link
-        path_ = std::filesystem::weakly_canonical(path_).string();
+AtomicFile::AtomicFile(std::string path) : path_(target_of(path)) {
     std::random_device random;
     do {  // a name left behind by a killed process is passed over
         temporary_ = path_ + ".tmp-" + std::to_string(random());
@@ -53,28 +92,65 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* data, size_t size) {
-    const auto* bytes = static_cast<const uint8_t*>(data);
-    while (size > 0) {
-        const ssize_t written = ::write(descriptor_, bytes, std::min(size, largest_transfer));
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) throw_errno(path_);
-        bytes += written;
-        size -= static_cast<size_t>(written);
-    }
+    write_all(descriptor_, data, size, written_, path_);
+    written_ += size;
 }
 
 void AtomicFile::write_at(const void* data, size_t size, uint64_t offset) {
-    if (lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) throw_errno(path_);
-    write(data, size);
+    write_all(descriptor_, data, size, offset, path_);
 }
 
 void AtomicFile::commit() {
     if (fsync(descriptor_) != 0) throw_errno(path_);
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_);
+    replace(temporary_, path_);
     close(descriptor_);
     descriptor_ = -1;
-    const auto folder = std::filesystem::path(path_).parent_path();
-    sync_folder(folder.empty() ? "." : folder);
+    sync_folder_of(path_);
+}
+
+WorkFile::WorkFile(const std::string& path)
+    : path_(target_of(path)), working_(path_ + ".building") {
+    descriptor_ = open(working_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw_errno(working_);
+    if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+    const int error = errno == EWOULDBLOCK ? EBUSY : errno;
+    close(descriptor_);
+    errno = error;
+    throw_errno(working_);
+}
+
+WorkFile::~WorkFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+}
+
+uint64_t WorkFile::size() const {
+    struct stat status;
+    if (fstat(descriptor_, &status) != 0) throw_errno(working_);
+    return static_cast<uint64_t>(status.st_size);
+}
+
+void WorkFile::read_at(void* data, size_t size, uint64_t offset) const {
+    read_all(descriptor_, data, size, offset, working_);
+}
+
+void WorkFile::write_at(const void* data, size_t size, uint64_t offset) {
+    write_all(descriptor_, data, size, offset, working_);
+}
+
+void WorkFile::clear() {
+    if (ftruncate(descriptor_, 0) != 0) throw_errno(working_);
+}
+
+void WorkFile::sync() {
+    if (fsync(descriptor_) != 0) throw_errno(working_);
+}
+
+void WorkFile::commit() {
+    sync();
+    replace(working_, path_);
+    close(descriptor_);
+    descriptor_ = -1;
+    sync_folder_of(path_);
 }
 
 InputFile::InputFile(std::string path) : path_(std::move(path)) {
@@ -96,17 +172,7 @@ InputFile::~InputFile() {
 }
 
 void InputFile::read_at(void* data, size_t size, uint64_t offset) const {
-    auto* bytes = static_cast<uint8_t*>(data);
-    while (size > 0) {
-        const ssize_t got =
-            pread(descriptor_, bytes, std::min(size, largest_transfer), static_cast<off_t>(offset));
-        if (got < 0 && errno == EINTR) continue;
-        if (got == 0) errno = EIO;  // the file shrank under us
-        if (got <= 0) throw_errno(path_);
-        bytes += got;
-        offset += static_cast<uint64_t>(got);
-        size -= static_cast<size_t>(got);
-    }
+    read_all(descriptor_, data, size, offset, path_);
 }
 
 std::shared_ptr<const uint8_t> InputFile::map() const {

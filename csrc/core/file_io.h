@@ -23,6 +23,30 @@ class AtomicFile {
     std::string path_;
     std::string temporary_;
     int descriptor_;
+    uint64_t written_ = 0;
+};
+
+/// A file that is built in steps beside the name it will get, "<path>.building". It outlives this
+/// object, and the process, until commit(). Locked while it is open: throws std::system_error with
+/// EBUSY where another process builds it.
+class WorkFile {
+ public:
+    explicit WorkFile(const std::string& path);
+    ~WorkFile();
+    WorkFile(const WorkFile&) = delete;
+    WorkFile& operator=(const WorkFile&) = delete;
+
+    uint64_t size() const;
+    void read_at(void* data, size_t size, uint64_t offset) const;
+    void write_at(const void* data, size_t size, uint64_t offset);
+    void clear();  ///< drops all contents
+    void sync();   ///< what has been written survives a power cut
+    void commit();
+
+ private:
+    std::string path_;
+    std::string working_;
+    int descriptor_;
 };
 
 /// A file opened for reading.

@@ -1,5 +1,6 @@
 #include "core/xxh64.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -35,16 +36,31 @@ Xxh64::Xxh64() : lanes_{prime1 + prime2, prime2, 0, 0 - prime1} {}
 void Xxh64::update(const void* data, size_t size) {
     const auto* bytes = static_cast<const uint8_t*>(data);
     total_ += size;
+    if (tail_size_ > 0) {
+        const size_t taken = std::min(size, sizeof tail_ - tail_size_);
+        std::memcpy(tail_ + tail_size_, bytes, taken);
+        tail_size_ += taken;
+        bytes += taken;
+        size -= taken;
+        if (tail_size_ < sizeof tail_) return;
+        mix(tail_, sizeof tail_);
+    }
+    const size_t whole = size / sizeof tail_ * sizeof tail_;
+    mix(bytes, whole);
+    tail_size_ = size - whole;
+    std::memcpy(tail_, bytes + whole, tail_size_);
+}
+
+/// `size` is a multiple of 32.
+void Xxh64::mix(const uint8_t* bytes, size_t size) {
     uint64_t a = lanes_[0], b = lanes_[1], c = lanes_[2], d = lanes_[3];
-    for (; size >= 32; size -= 32, bytes += 32) {
+    for (; size > 0; size -= 32, bytes += 32) {
         a = mix_lane(a, read_little<uint64_t>(bytes));
         b = mix_lane(b, read_little<uint64_t>(bytes + 8));
         c = mix_lane(c, read_little<uint64_t>(bytes + 16));
         d = mix_lane(d, read_little<uint64_t>(bytes + 24));
     }
     lanes_[0] = a, lanes_[1] = b, lanes_[2] = c, lanes_[3] = d;
-    std::memcpy(tail_, bytes, size);
-    tail_size_ = size;
 }
 
 uint64_t Xxh64::digest() const {

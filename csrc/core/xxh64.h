@@ -4,8 +4,7 @@
 
 namespace hashcore {
 
-/// Streaming XXH64, seed 0, as the xxHash specification defines it (version 0.1.1). Every update
-/// but the last takes a multiple of 32 bytes.
+/// Streaming XXH64, seed 0, as the xxHash specification defines it (version 0.1.1).
 class Xxh64 {
  public:
     Xxh64();
@@ -13,6 +12,8 @@ class Xxh64 {
     uint64_t digest() const;
 
  private:
+    void mix(const uint8_t* bytes, size_t size);
+
     uint64_t lanes_[4];
     uint64_t total_ = 0;
     uint8_t tail_[32] = {};

@@ -31,6 +31,10 @@ class AllowedCodes {
         return reinterpret_cast<const uint8_t*>(bits_.data()) + begin / 8;
     }
 
+    bool contains(int64_t position) const {
+        return (words_[static_cast<size_t>(position / 64)] >> (position % 64) & 1) != 0;
+    }
+
     int64_t count_in(int64_t begin, int64_t count) const {
         int64_t found = 0;
         for (int64_t done = 0; done < count; done += 64)

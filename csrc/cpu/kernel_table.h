@@ -41,6 +41,27 @@ struct Collector {
     void* owner;
 };
 
+/// Entries [begin, begin + count) of a hash table, all at distance `base` in the bits of their key.
+struct Bucket {
+    uint64_t begin;
+    uint32_t count;
+    uint32_t base;
+};
+
+/// Some bits of one word.
+struct WordMask {
+    uint64_t word;
+    uint64_t mask;
+};
+
+/// A key whose neighbours have been looked up: every code within `radius` of the query in the bits
+/// of `parts` has been met.
+struct SeenKey {
+    const WordMask* parts;
+    uint32_t part_count;
+    uint32_t radius;
+};
+
 /// Threes of bits of a word, and pairs of those threes (the last bit stands for a three), whose
 /// carries the sliced scan looks up.
 inline constexpr size_t sliced_triples = 21;
@@ -103,6 +124,25 @@ struct KernelTable {
                           const uint64_t* queries, const SlicedWord* sliced, size_t query_count,
                           uint64_t first, const uint8_t* allowed, Collector* collectors,
                           uint64_t* scratch);
+
+    /// Write the entries of buckets whose distance to the query is below `limit` to `found`, as
+    /// hits with the entry as position, in the buckets' order; return how many. `found` has room
+    /// for all entries and codes_per_block more; up to 64 bytes past the last entry are read.
+    /// An entry of word buckets is the code; one of rest buckets its `rest_bytes` (1..8) bytes that
+    /// the key leaves.
+    size_t (*scan_word_buckets)(const uint64_t* codes, const Bucket* buckets, size_t bucket_count,
+                                uint64_t query, uint32_t limit, Hit* found);
+    size_t (*scan_rest_buckets)(const uint8_t* rests, size_t rest_bytes, const Bucket* buckets,
+                                size_t bucket_count, uint64_t query, uint32_t limit, Hit* found);
+
+    /// The same for rows [row_bytes], of at least eight bytes, by their numbers.
+    size_t (*scan_rows)(const uint8_t* rows, size_t row_bytes, const uint32_t* numbers,
+                        size_t count, const uint64_t* query, uint32_t limit, Hit* found);
+
+    /// Drops hits that one of the keys says have been met, and returns how many are left. A hit's
+    /// words begin at entries + position * entry_bytes; up to 7 bytes past them are read.
+    size_t (*drop_seen)(Hit* found, size_t count, const uint8_t* entries, size_t entry_bytes,
+                        const uint64_t* query, const SeenKey* seen, size_t seen_count);
 
     /// Packs `values > threshold` of rows [row_count, bits], most significant bit first, pad bits
     /// zero. Returns the first row with a NaN, or row_count. Halves come as their bits, their

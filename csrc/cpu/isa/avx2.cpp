@@ -19,6 +19,13 @@ struct Avx2 {
     static Words broadcast(uint64_t value) {
         return _mm256_set1_epi64x(static_cast<long long>(value));
     }
+    static uint64_t popcount(uint64_t x) {
+        return static_cast<uint64_t>(__builtin_popcountll(x));
+    }
+    template <class WordOf>
+    static Words gather(const WordOf& word_of) {
+        return (Words)Plane{word_of(0), word_of(1), word_of(2), word_of(3)};
+    }
     static Sum zero() { return _mm256_setzero_si256(); }
     static Sum add_bits(Sum sum_u8x32, Words a, Words b) {
         const __m256i counts = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //

@@ -20,6 +20,14 @@ struct Avx512Common {
     static Words broadcast(uint64_t value) {
         return _mm512_set1_epi64(static_cast<long long>(value));
     }
+    static uint64_t popcount(uint64_t x) {
+        return static_cast<uint64_t>(__builtin_popcountll(x));
+    }
+    template <class WordOf>
+    static Words gather(const WordOf& word_of) {
+        return (Words)Plane{word_of(0), word_of(1), word_of(2), word_of(3),
+                            word_of(4), word_of(5), word_of(6), word_of(7)};
+    }
     static Sum zero() { return _mm512_setzero_si512(); }
     static Words add(Words a, Words b) { return _mm512_add_epi64(a, b); }
     // Distances fit in 32 bits and the upper halves are zero, so a 32-bit minimum is exact; the

@@ -34,6 +34,12 @@ struct Portable {
         for (size_t i = 0; i < lanes; ++i) x.lane[i] = value;
         return x;
     }
+    template <class WordOf>
+    static Words gather(const WordOf& word_of) {
+        Words x;
+        for (size_t i = 0; i < lanes; ++i) x.lane[i] = word_of(i);
+        return x;
+    }
     static Sum zero() { return broadcast(0); }
     static Sum add_bits(Sum sum, const Words& a, const Words& b) {
         for (size_t i = 0; i < lanes; ++i) sum.lane[i] += popcount(a.lane[i] ^ b.lane[i]);

@@ -1,5 +1,6 @@
 // Every kernel of a level, for its table.
 #pragma once
+#include "cpu/kernels/bucket_scan.inl.h"
 #include "cpu/kernels/distances.inl.h"
 #include "cpu/kernels/pack.inl.h"
 #include "cpu/kernels/row_sums.inl.h"
@@ -17,6 +18,10 @@ constexpr KernelTable make_kernel_table() {
             table_words<V>,
             slice_queries<V>,
             scan_sliced<V>,
+            scan_word_buckets<V>,
+            scan_rest_buckets<V>,
+            scan_rows<V>,
+            drop_seen<V>,
             pack_rows<V, float>,
             pack_rows<V, double>,
             pack_rows<V, int16_t>,
