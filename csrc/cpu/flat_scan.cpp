@@ -18,19 +18,7 @@ class FlatSearch {
           threads_(resolve_threads(query.threads)),
           source_(source, query.allowed, query.queries.count) {}
 
-    /// Codes that may be hits.
-    int64_t candidates() const {
-        return query_.allowed != nullptr ? query_.allowed->total() : source_.count();
-    }
-
-    int64_t id_at(Hit hit) const {
-        const int64_t code = source_.code_at(static_cast<int64_t>(hit_position(hit)));
-        return query_.ids == nullptr ? code : query_.ids[code];
-    }
-
-    /// Hands each query's sorted hits to emit(query, hits), from any thread, each query once.
-    template <class Emit>
-    void run(const Request& request, const Emit& emit) const;
+    void run(const Request& request, const EmitHits& emit) const;
 
  private:
     ScanPlan plan(const Request& request) const {
@@ -50,8 +38,7 @@ class FlatSearch {
     FilteredSource source_;
 };
 
-template <class Emit>
-void FlatSearch::run(const Request& request, const Emit& emit) const {
+void FlatSearch::run(const Request& request, const EmitHits& emit) const {
     const ScanPlan plan = this->plan(request);
     const std::vector<uint64_t> words = row_words(query_.queries);
     std::vector<std::unique_ptr<GroupCollectors>> passes(static_cast<size_t>(plan.tasks()));
@@ -77,15 +64,15 @@ void FlatSearch::run(const Request& request, const Emit& emit) const {
             sort_hits(hits, request.bits);
             if (!request.keep_all)
                 hits.resize(std::min(hits.size(), static_cast<size_t>(request.k)));
+            for (Hit& hit : hits) {
+                const int64_t code = source_.code_at(static_cast<int64_t>(hit_position(hit)));
+                hit = make_hit(hit_distance(hit), static_cast<uint64_t>(code));
+            }
             emit(task.first_query + q, hits);
             if (query_.monitor != nullptr) query_.monitor->advance(0);
         }
         for (size_t r = first; r < last; ++r) passes[r].reset();
     });
-}
-
-uint32_t limit_for(int64_t max_distance, int64_t bits) {
-    return static_cast<uint32_t>(std::min(max_distance, bits) + 1);
 }
 
 /// Runs search(source, query) over packed rows, whose positions are their ids.
@@ -103,57 +90,27 @@ void search_rows(CodesView database, CodesView queries, const SearchOptions& opt
 
 }  // namespace
 
+void flat_hits(const CodeSource& source, const SegmentQuery& query, const Request& request,
+               const EmitHits& emit) {
+    FlatSearch(source, query).run(request, emit);
+}
+
 void flat_knn(const CodeSource& source, const SegmentQuery& query, int64_t k,
               std::optional<int64_t> max_distance, KnnOutput out) {
-    const int64_t bits = source.bits();
-    const FlatSearch search(source, query);
-    const auto write_row = [&](int64_t row, const std::vector<Hit>& hits) {
-        int32_t* distances = out.distances + row * k;
-        int64_t* row_ids = out.ids + row * k;
-        for (size_t i = 0; i < hits.size(); ++i) {
-            distances[i] = static_cast<int32_t>(hit_distance(hits[i]));
-            row_ids[i] = search.id_at(hits[i]);
-        }
-        std::fill(distances + hits.size(), distances + k, static_cast<int32_t>(bits + 1));
-        std::fill(row_ids + hits.size(), row_ids + k, int64_t{-1});
-        out.counts[row] = static_cast<int64_t>(hits.size());
-    };
-    const int64_t most = std::min(k, search.candidates());
-    if (most == 0) {
-        for (int64_t q = 0; q < query.queries.count; ++q) write_row(q, {});
-        return;
-    }
-    search.run({limit_for(max_distance.value_or(bits), bits), most, false, bits}, write_row);
+    answer_knn(
+        query, source.bits(), source.count(), k, max_distance,
+        [&](const Request& request, const EmitHits& emit) {
+            flat_hits(source, query, request, emit);
+        },
+        out);
 }
 
 RangeOutput flat_range_search(const CodeSource& source, const SegmentQuery& query, int64_t radius,
                               std::optional<int64_t> max_results) {
-    const int64_t bits = source.bits();
-    const FlatSearch search(source, query);
-    const int64_t candidates = search.candidates();
-    const bool keep_all = !max_results || *max_results >= candidates;
-    const Request request{limit_for(radius, bits), max_results.value_or(0), keep_all, bits};
-    std::vector<std::vector<Hit>> rows(static_cast<size_t>(query.queries.count));
-    if (candidates > 0 && (keep_all || request.k > 0))
-        search.run(request, [&](int64_t row, const std::vector<Hit>& hits) {
-            rows[static_cast<size_t>(row)] = hits;
-        });
-
-    RangeOutput out;
-    out.lims.reserve(rows.size() + 1);
-    out.lims.push_back(0);
-    for (const auto& row : rows)
-        out.lims.push_back(out.lims.back() + static_cast<int64_t>(row.size()));
-    out.distances.reserve(static_cast<size_t>(out.lims.back()));
-    out.ids.reserve(static_cast<size_t>(out.lims.back()));
-    for (auto& row : rows) {
-        for (const Hit hit : row) {
-            out.distances.push_back(static_cast<int32_t>(hit_distance(hit)));
-            out.ids.push_back(search.id_at(hit));
-        }
-        std::vector<Hit>().swap(row);
-    }
-    return out;
+    return answer_range(query, source.bits(), source.count(), radius, max_results,
+                        [&](const Request& request, const EmitHits& emit) {
+                            flat_hits(source, query, request, emit);
+                        });
 }
 
 void knn(CodesView database, CodesView queries, int64_t k, std::optional<int64_t> max_distance,

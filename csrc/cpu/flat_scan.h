@@ -4,11 +4,16 @@
 #include <cstdint>
 #include <optional>
 
+#include "cpu/answers.h"
 #include "cpu/segment_query.h"
 #include "cpu/tiles.h"
 #include "hashcore/search.h"
 
 namespace hashcore {
+
+/// Every query's hits.
+void flat_hits(const CodeSource& source, const SegmentQuery& query, const Request& request,
+               const EmitHits& emit);
 
 void flat_knn(const CodeSource& source, const SegmentQuery& query, int64_t k,
               std::optional<int64_t> max_distance, KnnOutput out);
