@@ -23,6 +23,29 @@ namespace {
     throw py::error_already_set();
 }
 
+std::string string_arg(py::handle object, const char* name) {
+    if (!py::isinstance<py::str>(object))
+        throw py::type_error(std::string(name) + ": expected a string; got " + describe(object) +
+                             ".");
+    return py::cast<std::string>(object);
+}
+
+/// (layout, tables, radius, memory_budget), each of which may be None.
+MihParams mih_params_arg(py::handle object) {
+    const auto given = py::cast<py::tuple>(object);
+    MihParams params;
+    if (!given[0].is_none()) {
+        const std::string layout = string_arg(given[0], "layout");
+        if (layout != "fast" && layout != "compact")
+            throw py::value_error("layout: expected 'fast' or 'compact'; got '" + layout + "'");
+        if (layout == "compact") params.layout = MihParams::Layout::compact;
+    }
+    params.tables = optional_int_arg(given[1], "tables", 1);
+    params.radius = optional_int_arg(given[2], "radius", 0);
+    params.memory_budget = optional_int_arg(given[3], "memory_budget", 1);
+    return params;
+}
+
 // Everything that takes the index's lock releases the GIL first: a change under way needs the GIL
 // to report, so waiting for its lock with the GIL held would never end.
 
@@ -153,6 +176,28 @@ std::unique_ptr<Index> load(const py::bytes& path, bool mmap, bool verify, py::h
     return index;
 }
 
+void build(const py::bytes& path, py::handle codes, py::handle ids, py::handle bits,
+           py::handle kind, py::handle params, py::handle memory, py::handle threads,
+           const py::object& progress) {
+    const CodesArg rows = codes_arg(codes, "codes", "n", int_arg(bits, "bits", 1, max_bits));
+    py::array_t<int64_t> given;
+    if (!ids.is_none()) given = ids_arg(ids, "ids", rows.view.count);
+    const int64_t* given_ids = ids.is_none() ? nullptr : given.data();
+    const std::string kind_name = string_arg(kind, "kind");
+    const MihParams mih = mih_params_arg(params);
+    const auto budget = optional_int_arg(memory, "memory_budget", 1);
+    const int thread_count = threads_arg(threads);
+    const std::string name = path;
+    try {
+        run_long_call(progress, [&](Monitor* monitor) {
+            build_index_file(name, kind_name, rows.view, given_ids, mih, budget, thread_count,
+                             monitor);
+        });
+    } catch (const std::system_error& error) {
+        raise_os_error(error, path);
+    }
+}
+
 /// Keeps `object` alive until the last owner is gone, on whichever thread that is.
 std::shared_ptr<const void> keep_alive(const py::object& object) {
     return {object.inc_ref().ptr(), [](PyObject* kept) {
@@ -180,13 +225,14 @@ std::unique_ptr<Index> borrow(py::handle codes, py::handle ids, py::handle bits,
 void register_index(py::module_& module) {
     const auto without_gil = py::call_guard<ReleasedGil>();
     py::class_<Index>(module, "Index")
-        .def(py::init([](py::handle bits, py::handle kind, py::handle threads) {
-                 if (!py::isinstance<py::str>(kind))
-                     throw py::type_error("kind: expected a string; got " + describe(kind) + ".");
-                 return make_index(int_arg(bits, "bits", 1, max_bits), py::cast<std::string>(kind),
-                                   threads_arg(threads));
+        .def(py::init([](py::handle bits, py::handle kind, py::handle params, py::handle threads) {
+                 return make_index(int_arg(bits, "bits", 1, max_bits), string_arg(kind, "kind"),
+                                   mih_params_arg(params), threads_arg(threads));
              }),
-             py::arg("bits"), py::arg("kind"), py::arg("threads"))
+             py::arg("bits"), py::arg("kind"), py::arg("params"), py::arg("threads"))
+        .def_static("build", &build, py::arg("path"), py::arg("codes"), py::arg("ids"),
+                    py::arg("bits"), py::arg("kind"), py::arg("params"), py::arg("memory"),
+                    py::arg("threads"), py::arg("progress"))
         .def_static("load", &load, py::arg("path"), py::arg("mmap"), py::arg("verify"),
                     py::arg("threads"), py::arg("progress"))
         .def_static("borrow", &borrow, py::arg("codes"), py::arg("ids"), py::arg("bits"),

@@ -31,9 +31,7 @@ class AllowedCodes {
         return reinterpret_cast<const uint8_t*>(bits_.data()) + begin / 8;
     }
 
-    bool contains(int64_t position) const {
-        return (words_[static_cast<size_t>(position / 64)] >> (position % 64) & 1) != 0;
-    }
+    bool contains(int64_t position) const { return bits_.test(position); }
 
     int64_t count_in(int64_t begin, int64_t count) const {
         int64_t found = 0;

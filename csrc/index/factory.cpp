@@ -1,10 +1,16 @@
 #include "index/factory.h"
 
+#include <unistd.h>
+
 #include <stdexcept>
 #include <utility>
 
 #include "hashcore/index.h"
 #include "index/flat_segment.h"
+#include "index/mih_build.h"
+#include "index/mih_choice.h"
+#include "index/mih_file.h"
+#include "index/mih_segment.h"
 #include "index/new_codes.h"
 #include "index/stored_index.h"
 
@@ -22,21 +28,32 @@ const char* kind_name(FileKind kind) {
     switch (kind) {
         case FileKind::flat:
             return "flat";
+        case FileKind::mih:
+            return "mih";
     }
     return "";
 }
 
-FileKind choose_kind(const SegmentOptions& options, int64_t, int64_t) {
-    // "auto" is the cheapest exact kind there is.
-    if (options.kind == "flat" || options.kind == "auto") return FileKind::flat;
-    throw std::invalid_argument("kind: expected 'flat' or 'auto'; got '" + options.kind + "'");
+FileKind choose_kind(const SegmentOptions& options, const CodeSource& codes, Monitor* monitor) {
+    if (options.kind == "flat") return FileKind::flat;
+    if (options.kind == "mih") return FileKind::mih;
+    if (options.kind == "auto")
+        return worth_hashing(codes, options.mih, options.threads, monitor) ? FileKind::mih
+                                                                           : FileKind::flat;
+    throw std::invalid_argument("kind: expected 'flat', 'mih' or 'auto'; got '" + options.kind +
+                                "'");
 }
 
 std::unique_ptr<Segment> make_segment(const SegmentOptions& options, CodesView rows,
                                       Monitor* monitor) {
-    switch (choose_kind(options, rows.bits, rows.count)) {
+    const CodeSource codes = CodeSource::rows(rows);
+    switch (choose_kind(options, codes, monitor)) {
         case FileKind::flat:
             break;
+        case FileKind::mih:
+            return std::make_unique<MihSegment>(
+                build_mih(choose_plan(codes, options.mih, options.threads, monitor), rows,
+                          options.threads, monitor));
     }
     auto segment = std::make_unique<FlatSegment>(rows.bits);
     segment->append(rows, monitor);
@@ -47,32 +64,60 @@ std::unique_ptr<Segment> load_segment(const SectionLoader& loader) {
     switch (loader.file().header().kind) {
         case FileKind::flat:
             return std::make_unique<FlatSegment>(loader, base_part);
+        case FileKind::mih:
+            return MihSegment::load(loader);
     }
     loader.file().fail("unknown index kind");
 }
 
-std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, int threads) {
+std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, const MihParams& params,
+                                  int threads) {
     check_bits(bits);
-    SegmentOptions options{kind, threads};
+    check_mih_params(bits, params);
+    SegmentOptions options{kind, threads, params};
     auto base = make_segment(options, {nullptr, 0, bits}, nullptr);
     return std::make_unique<StoredIndex>(std::move(options), std::move(base), IdList());
 }
+
+namespace {
+
+void check_ascending(const int64_t* ids, int64_t count, const char* advice) {
+    for (int64_t i = 0; i + 1 < count; ++i)
+        if (ids[i] >= ids[i + 1])
+            throw std::invalid_argument("ids: expected ascending ids " + std::string(advice) +
+                                        "; got " + std::to_string(ids[i + 1]) + " after " +
+                                        std::to_string(ids[i]) + ".");
+}
+
+}  // namespace
 
 std::unique_ptr<Index> borrow_codes(CodesView codes, const int64_t* ids,
                                     std::shared_ptr<const void> owner, int threads) {
     check_bits(codes.bits);
     IdList list = IdList::dense(codes.count);
     if (ids != nullptr) {
-        for (int64_t i = 0; i + 1 < codes.count; ++i)
-            if (ids[i] >= ids[i + 1])
-                throw std::invalid_argument("ids: expected ascending ids with copy=False; got " +
-                                            std::to_string(ids[i + 1]) + " after " +
-                                            std::to_string(ids[i]) + ". Use copy=True.");
+        check_ascending(ids, codes.count, "with copy=False (else use copy=True)");
         list = IdList(NewCodes(codes, ids, 0).ids());
     }
     return std::make_unique<StoredIndex>(SegmentOptions{"flat", threads},
                                          FlatSegment::borrow(codes, std::move(owner)),
                                          std::move(list));
+}
+
+void build_index_file(const std::string& path, const std::string& kind, CodesView codes,
+                      const int64_t* ids, const MihParams& params, std::optional<int64_t> memory,
+                      int threads, Monitor* monitor) {
+    check_bits(codes.bits);
+    check_mih_params(codes.bits, params);
+    if (ids != nullptr) {
+        check_ascending(ids, codes.count, "(sort codes and ids by id first)");
+        if (codes.count > 0) NewCodes::check_range(ids[0], ids[codes.count - 1]);
+    }
+    const SegmentOptions options{kind, threads, params};
+    if (choose_kind(options, CodeSource::rows(codes), monitor) == FileKind::flat)
+        return borrow_codes(codes, ids, nullptr, threads)->save(path, monitor);
+    const int64_t half = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
+    build_mih_file(path, codes, ids, params, memory.value_or(half), threads, monitor);
 }
 
 std::unique_ptr<Index> load_index(const std::string& path, bool map, bool verify, int threads,

@@ -3,19 +3,23 @@
 #include <memory>
 #include <string>
 
+#include "cpu/tiles.h"
 #include "hashcore/codes.h"
+#include "hashcore/mih.h"
 #include "index/segment.h"
 
 namespace hashcore {
 
 /// How an index keeps its base, as its maker asked for it.
 struct SegmentOptions {
-    std::string kind;  ///< "flat" or "auto"
+    std::string kind;  ///< "flat", "mih" or "auto"
     int threads = 0;   ///< 0: num_threads()
+    MihParams mih = {};
 };
 
-/// What make_segment() makes of `count` codes. Throws std::invalid_argument for an unknown kind.
-FileKind choose_kind(const SegmentOptions& options, int64_t bits, int64_t count);
+/// What make_segment() makes of such codes. Throws std::invalid_argument for an unknown kind.
+/// `monitor` is only asked whether to stop.
+FileKind choose_kind(const SegmentOptions& options, const CodeSource& codes, Monitor* monitor);
 
 /// A segment of `rows`, which are in ascending id order. `monitor` may be null; it is begun and
 /// finished here.

@@ -91,7 +91,8 @@ void FlatSegment::read(int64_t position, uint8_t* row) const {
 }
 
 void FlatSegment::read_codes(const int64_t* positions, int64_t count, uint8_t* rows) const {
-    for (int64_t i = 0; i < count; ++i) read(positions[i], rows + i * bytes_per_code(bits_));
+    for (int64_t i = 0; i < count; ++i)
+        if (positions[i] >= 0) read(positions[i], rows + i * bytes_per_code(bits_));
 }
 
 void FlatSegment::read_all(uint8_t* rows, int threads, Monitor* monitor) const {

@@ -20,15 +20,19 @@ NewCodes::NewCodes(CodesView codes, const int64_t* ids, int64_t next_id)
     std::copy_n(ids, codes.count, ids_.begin());
     if (!std::is_sorted(ids_.begin(), ids_.end())) sort(ids);
     if (ids_.empty()) return;
-    if (ids_.front() < 0)
-        throw std::invalid_argument("ids: expected >= 0 (-1 marks a missing hit); got " +
-                                    std::to_string(ids_.front()));
-    if (ids_.back() == std::numeric_limits<int64_t>::max())
-        throw std::invalid_argument("ids: expected below 2**63 - 1");
+    check_range(ids_.front(), ids_.back());
     const auto twice = std::adjacent_find(ids_.begin(), ids_.end());
     if (twice != ids_.end())
         throw std::invalid_argument("ids: " + std::to_string(*twice) +
                                     " is given twice; every code needs an id of its own");
+}
+
+void NewCodes::check_range(int64_t lowest, int64_t highest) {
+    if (lowest < 0)
+        throw std::invalid_argument("ids: expected >= 0 (-1 marks a missing hit); got " +
+                                    std::to_string(lowest));
+    if (highest == std::numeric_limits<int64_t>::max())
+        throw std::invalid_argument("ids: expected below 2**63 - 1");
 }
 
 void NewCodes::sort(const int64_t* given) {

@@ -13,6 +13,9 @@ class NewCodes {
     /// where they are. Throws std::invalid_argument for an id that no code can have.
     NewCodes(CodesView codes, const int64_t* ids, int64_t next_id);
 
+    /// Throws std::invalid_argument where an id lies outside of what ids can be.
+    static void check_range(int64_t lowest, int64_t highest);
+
     CodesView rows() const { return rows_; }
     const std::vector<int64_t>& ids() const { return ids_; }
 

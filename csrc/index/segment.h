@@ -30,6 +30,7 @@ class Segment {
                                      std::optional<int64_t> max_results) const = 0;
 
     /// Writes the codes at `positions` [count], in any order, to `rows` [count, bytes_per_code].
+    /// The row of a negative position is left as it is.
     virtual void read_codes(const int64_t* positions, int64_t count, uint8_t* rows) const = 0;
 
     /// Writes every code to `rows` [count(), bytes_per_code]. Only asks `monitor` whether to stop.

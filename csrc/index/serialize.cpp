@@ -11,7 +11,6 @@
 namespace hashcore {
 namespace {
 
-constexpr uint64_t page_size = 4096;
 constexpr uint64_t chunk_size = uint64_t{4} << 20;  // a multiple of the page and of XXH64's stripe
 constexpr std::array<uint8_t, 8> magic = {0x89, 'H', 'C', 'I', 'X', 0x0D, 0x0A, 0x1A};
 constexpr uint32_t format_version = 2;
@@ -21,22 +20,6 @@ constexpr size_t table_offset = 128;
 constexpr size_t table_offset_v1 = 64;
 constexpr size_t table_entry = 32;
 constexpr size_t checksum_offset = page_size - 8;
-
-uint64_t padded(uint64_t size) {
-    return (size + page_size - 1) / page_size * page_size;
-}
-
-template <class T>
-void put(uint8_t* page, size_t offset, T value) {
-    std::memcpy(page + offset, &value, sizeof value);
-}
-
-template <class T>
-T take(const uint8_t* page, size_t offset) {
-    T value;
-    std::memcpy(&value, page + offset, sizeof value);
-    return value;
-}
 
 bool all_zero(const uint8_t* first, const uint8_t* last) {
     return std::all_of(first, last, [](uint8_t byte) { return byte == 0; });
@@ -81,19 +64,34 @@ void write_index_file(const std::string& path, const IndexHeader& header,
     for (const SectionData& section : sections) total += padded(section.size);
     if (monitor != nullptr) monitor->begin(static_cast<int64_t>(total));
 
-    std::array<uint8_t, page_size> page{};
     AtomicFile file(path);
-    file.write(page.data(), page.size());  // the real header follows once the checksums are known
-
+    constexpr std::array<uint8_t, page_size> unknown{};
+    file.write(unknown.data(), unknown.size());  // the header follows once the checksums are known
+    std::vector<StoredSection> stored;
     uint64_t offset = page_size;
-    size_t entry = table_offset;
     for (const SectionData& section : sections) {
+        stored.push_back(
+            {section.name, offset, section.size, write_section(file, section, monitor)});
+        offset += padded(section.size);
+    }
+    const std::array<uint8_t, page_size> page = header_page(header, stored);
+    file.write_at(page.data(), page.size(), 0);
+    if (monitor != nullptr) monitor->finish();
+    file.commit();
+}
+
+std::array<uint8_t, page_size> header_page(const IndexHeader& header,
+                                           const std::vector<StoredSection>& sections) {
+    std::array<uint8_t, page_size> page{};
+    uint64_t end = page_size;
+    size_t entry = table_offset;
+    for (const StoredSection& section : sections) {
         put(page.data(), entry, static_cast<uint32_t>(section.name.tag));
         put(page.data(), entry + 4, section.name.part);
-        put(page.data(), entry + 8, offset);
-        put(page.data(), entry + 16, section.size);
-        put(page.data(), entry + 24, write_section(file, section, monitor));
-        offset += padded(section.size);
+        put(page.data(), entry + 8, section.offset);
+        put(page.data(), entry + 16, section.length);
+        put(page.data(), entry + 24, section.checksum);
+        end = section.offset + padded(section.length);
         entry += table_entry;
     }
     std::memcpy(page.data(), magic.data(), magic.size());
@@ -104,15 +102,13 @@ void write_index_file(const std::string& path, const IndexHeader& header,
     put(page.data(), 24, header.bits);
     put(page.data(), 32, header.parts[base_part].codes);
     put(page.data(), 40, header.next_id);
-    put(page.data(), 48, offset);
+    put(page.data(), 48, end);
     put(page.data(), 56, static_cast<uint32_t>(sections.size()));
     put(page.data(), 64, header.parts[delta_part].codes);
     put(page.data(), 72, header.parts[base_part].removed);
     put(page.data(), 80, header.parts[delta_part].removed);
     put(page.data(), checksum_offset, xxh64(page.data(), checksum_offset));
-    file.write_at(page.data(), page.size(), 0);
-    if (monitor != nullptr) monitor->finish();
-    file.commit();
+    return page;
 }
 
 IndexFile::IndexFile(const std::string& path) : path_(path), file_(path) {
@@ -142,7 +138,8 @@ void IndexFile::parse(const uint8_t* page) {
         fail("damaged header (checksum of bytes 0..4087 does not match)");
     if (take<uint32_t>(page, 16) != msb_first) fail("unknown bit order at byte 16");
     const auto kind = take<uint32_t>(page, 20);
-    if (kind != static_cast<uint32_t>(FileKind::flat))
+    if (kind != static_cast<uint32_t>(FileKind::flat) &&
+        kind != static_cast<uint32_t>(FileKind::mih))
         fail("unknown index kind " + std::to_string(kind) + " at byte 20");
     header_ = {static_cast<FileKind>(kind),
                take<int64_t>(page, 24),
@@ -181,7 +178,7 @@ void IndexFile::parse_sections(const uint8_t* page, size_t table) {
 
 void IndexFile::check_sections() const {
     uint64_t expected = page_size;
-    for (const Section& section : sections_) {
+    for (const StoredSection& section : sections_) {
         if (section.offset != expected || section.length > file_.size() - expected ||
             padded(section.length) > file_.size() - expected)
             fail("damaged section table");
@@ -196,22 +193,27 @@ void IndexFile::check_sections() const {
             fail("impossible code count in the header");
 }
 
-const IndexFile::Section* IndexFile::find(SectionName name) const {
+const StoredSection* IndexFile::find(SectionName name) const {
     const auto found = std::find_if(sections_.begin(), sections_.end(),
-                                    [name](const Section& s) { return s.name == name; });
+                                    [name](const StoredSection& s) { return s.name == name; });
     return found == sections_.end() ? nullptr : &*found;
 }
 
-uint64_t IndexFile::offset_of(SectionName name, uint64_t size) const {
-    const Section* section = find(name);
+uint64_t IndexFile::length_of(SectionName name) const {
+    const StoredSection* section = find(name);
     if (section == nullptr) fail(text(name) + " is missing");
-    if (section->length != size)
-        fail(text(name) + " has " + std::to_string(section->length) + " bytes, expected " +
-             std::to_string(size));
-    return section->offset;
+    return section->length;
 }
 
-void IndexFile::stream(const Section& section, uint8_t* out, bool verify, Monitor* monitor) const {
+uint64_t IndexFile::offset_of(SectionName name, uint64_t size) const {
+    if (length_of(name) != size)
+        fail(text(name) + " has " + std::to_string(length_of(name)) + " bytes, expected " +
+             std::to_string(size));
+    return find(name)->offset;
+}
+
+void IndexFile::stream(const StoredSection& section, uint8_t* out, bool verify,
+                       Monitor* monitor) const {
     Xxh64 hash;
     std::vector<uint8_t> chunk;
     const uint64_t end = padded(section.length);
@@ -240,7 +242,7 @@ void IndexFile::read(SectionName name, void* out, uint64_t size, bool verify,
 }
 
 void IndexFile::verify_all(Monitor* monitor) const {
-    for (const Section& section : sections_) stream(section, nullptr, true, monitor);
+    for (const StoredSection& section : sections_) stream(section, nullptr, true, monitor);
 }
 
 SectionLoader::SectionLoader(const IndexFile& file, bool map, bool verify, Monitor* monitor)

@@ -6,7 +6,7 @@
 //        8  u32        format version, 2
 //       12  u32        byte order mark, 0x01020304 in the writer's order
 //       16  u32        bit order, 1: most significant bit first
-//       20  u32        kind of the base, 1: flat; the delta is flat
+//       20  u32        kind of the base, 1: flat, 2: mih; the delta is flat
 //       24  i64        bits
 //       32  i64        codes of the base, removed ones too
 //       40  i64        next automatic id
@@ -26,6 +26,16 @@
 //     2  ids, i64 each, ascending; absent where they are 0, 1, 2, ...
 //     3  removed codes: bit i % 64 of u64 i / 64, zeros behind the last code; absent where none is
 //
+//   tag  section of a multi-index hash; `part` is the table
+//    16  plan, part 0: u32 entry kind, u32 layout (0 fast, 1 compact), u32 radius that searches are
+//        expected to go to, u32 tables, then u32 width and u32[width] code bits of each table's
+//        key, ascending; bit i of a key's value is the i-th of them
+//    17  u32[2^width + 1], the first entry of each key
+//    18  entries in key order, then 64 zeros; of kind 1 the code as a u64, of kind 2 the bits that
+//        are not in the key in whole bytes, of kind 3 the section is absent
+//    19  u32 each, the position of an entry's code in ascending id order
+//    20  codes as packed rows in ascending id order, part 0, then 64 zeros; of kind 3 only
+//
 // Version 1 has the section table at byte 64 and no delta and no removed codes; `part` is zero.
 //
 // Checksums are XXH64. A section's covers its bytes and the zeros up to the next 4 KiB boundary,
@@ -39,12 +49,22 @@
 #include <vector>
 
 #include "core/file_io.h"
+#include "core/pages.h"
 #include "hashcore/runtime.h"
 
 namespace hashcore {
 
-enum class SectionTag : uint32_t { codes = 1, ids = 2, removed = 3 };
-enum class FileKind : uint32_t { flat = 1 };
+enum class SectionTag : uint32_t {
+    codes = 1,
+    ids = 2,
+    removed = 3,
+    mih_plan = 16,
+    mih_starts = 17,
+    mih_entries = 18,
+    mih_positions = 19,
+    mih_rows = 20,
+};
+enum class FileKind : uint32_t { flat = 1, mih = 2 };
 
 struct SectionName {
     SectionTag tag;
@@ -76,6 +96,16 @@ struct SectionData {
     Produce produce = {};
 };
 
+/// A section where it lies in a file.
+struct StoredSection {
+    SectionName name;
+    uint64_t offset, length, checksum;
+};
+
+/// The first page of a file with such sections, which follow each other.
+std::array<uint8_t, page_size> header_page(const IndexHeader& header,
+                                           const std::vector<StoredSection>& sections);
+
 /// Atomic. The monitor counts bytes.
 void write_index_file(const std::string& path, const IndexHeader& header,
                       const std::vector<SectionData>& sections, Monitor* monitor);
@@ -88,6 +118,8 @@ class IndexFile {
 
     const IndexHeader& header() const { return header_; }
     bool has(SectionName name) const { return find(name) != nullptr; }
+
+    uint64_t length_of(SectionName name) const;
 
     /// Checks that the section holds exactly `size` bytes and returns its offset.
     uint64_t offset_of(SectionName name, uint64_t size) const;
@@ -104,20 +136,16 @@ class IndexFile {
     [[noreturn]] void fail(const std::string& what) const;
 
  private:
-    struct Section {
-        SectionName name;
-        uint64_t offset, length, checksum;
-    };
-    const Section* find(SectionName name) const;
+    const StoredSection* find(SectionName name) const;
     void parse(const uint8_t* page);
     void parse_sections(const uint8_t* page, size_t table);
     void check_sections() const;
-    void stream(const Section& section, uint8_t* out, bool verify, Monitor* monitor) const;
+    void stream(const StoredSection& section, uint8_t* out, bool verify, Monitor* monitor) const;
 
     std::string path_;
     InputFile file_;
     IndexHeader header_{};
-    std::vector<Section> sections_;
+    std::vector<StoredSection> sections_;
 };
 
 /// Takes sections out of a file: where they lie when it is mapped, else into memory.

@@ -159,15 +159,21 @@ void StoredIndex::compact(Monitor* monitor) {
     std::unique_ptr<Part> old_delta;
     const SharedLock::Writing lock(lock_, monitor);
     const bool base_is_whole = base_->removed().count() == 0 && delta_->live() == 0 &&
-                               choose_kind(options_, bits_, live()) == base_->segment().kind();
+                               !wants_other_kind(monitor);
     std::unique_ptr<Part> delta = empty_part(bits_);
     if (!base_is_whole) old_base = std::exchange(base_, rebuilt(monitor));
     old_delta = std::exchange(delta_, std::move(delta));
 }
 
+/// Whether the base alone should be of another kind.
+bool StoredIndex::wants_other_kind(Monitor* monitor) const {
+    const auto source = base_->segment().source();
+    return source && choose_kind(options_, *source, monitor) != base_->segment().kind();
+}
+
 std::unique_ptr<Part> StoredIndex::rebuilt(Monitor* monitor) const {
-    const bool flat = choose_kind(options_, bits_, live()) == FileKind::flat;
-    if (flat && base_->segment().source()) return merge_flat(*base_, *delta_, monitor);
+    if (options_.kind == "flat" && base_->segment().source())
+        return merge_flat(*base_, *delta_, monitor);
 
     // The rows of the base are read behind room for the delta's, and move down past them.
     const int64_t bytes = bytes_per_code(bits_);
@@ -246,14 +252,18 @@ std::vector<int64_t> StoredIndex::all_ids() const {
 
 void StoredIndex::get(const int64_t* ids, int64_t count, uint8_t* out) const {
     const SharedLock::Reading lock(lock_);
-    for (int64_t i = 0; i < count; ++i, out += bytes_per_code(bits_)) {
-        const int64_t in_base = base_->find(ids[i]);
-        const Part& part = in_base >= 0 ? *base_ : *delta_;
-        const int64_t position = in_base >= 0 ? in_base : delta_->find(ids[i]);
-        if (position < 0)
+    const int64_t bytes = bytes_per_code(bits_);
+    std::vector<int64_t> positions(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) {
+        int64_t& position = positions[static_cast<size_t>(i)];
+        position = base_->find(ids[i]);
+        if (position >= 0) continue;
+        const int64_t added = delta_->find(ids[i]);
+        if (added < 0)
             throw std::out_of_range("id " + std::to_string(ids[i]) + " is not in the index");
-        part.segment().read_codes(&position, 1, out);
+        delta_->segment().read_codes(&added, 1, out + i * bytes);
     }
+    base_->segment().read_codes(positions.data(), count, out);
 }
 
 void StoredIndex::save(const std::string& path, Monitor* monitor) const {

@@ -44,6 +44,7 @@ class StoredIndex final : public Index {
     int64_t live() const { return base_->live() + delta_->live(); }
     SegmentQuery query_for(const Part& part, CodesView queries, const AllowedCodes* allowed,
                            const SearchOptions& options) const;
+    bool wants_other_kind(Monitor* monitor) const;
     std::unique_ptr<Part> rebuilt(Monitor* monitor) const;
     void check_parts(const SectionLoader& loader) const;
 

@@ -74,7 +74,25 @@ def rescore(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
 
 class Index:
-    def __init__(self, bits: int, kind: str, threads: int | None) -> None: ...
+    def __init__(
+        self,
+        bits: int,
+        kind: str,
+        params: tuple[str | None, int | None, int | None, int | None],
+        threads: int | None,
+    ) -> None: ...
+    @staticmethod
+    def build(
+        path: bytes,
+        codes: object,
+        ids: object,
+        bits: int,
+        kind: str,
+        params: tuple[str | None, int | None, int | None, int | None],
+        memory: int | None,
+        threads: int | None,
+        progress: Progress | None,
+    ) -> None: ...
     @staticmethod
     def load(
         path: bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 
 from hashcore import _core
 from hashcore._arrays import Array, as_array, describe
+from hashcore._chunks import as_one_array
 from hashcore.results import RangeResult, SearchResult, search_result
 from hashcore.search import Filter, Progress, filter_pair
 
-IndexKind = Literal["flat", "auto"]
+IndexKind = Literal["flat", "mih", "auto"]
+Layout = Literal["fast", "compact"]
+_MIH_PARAMS = ("layout", "tables", "radius", "memory_budget")
 
 
 def _encoded(path: str | os.PathLike[str]) -> bytes:
@@ -21,6 +25,20 @@ def _encoded(path: str | os.PathLike[str]) -> bytes:
     if b"\0" in encoded:
         raise ValueError(f"path: expected no NUL character; got {os.fspath(path)!r}")
     return encoded
+
+
+def _mih_params(
+    kind: str,
+    layout: Layout | None,
+    tables: int | None,
+    radius: int | None,
+    memory_budget: int | None,
+) -> tuple[Layout | None, int | None, int | None, int | None]:
+    params = (layout, tables, radius, memory_budget)
+    for name, value in zip(_MIH_PARAMS, params, strict=True):
+        if kind == "flat" and value is not None:
+            raise ValueError(f"{name}: kind 'flat' has none; got {value!r}. Use kind='mih'.")
+    return params
 
 
 class Index:
@@ -35,12 +53,88 @@ class Index:
 
     Args:
         bits: Width of a code, 1..65,536.
-        kind: ``"flat"`` scans every code; ``"auto"`` takes the fastest exact kind, today flat.
+        kind: ``"flat"`` scans every code. ``"mih"`` looks codes up in hash tables (multi-index
+            hashing; Norouzi, Punjani and Fleet, TPAMI 2014): near neighbours among many codes in a
+            fraction of the time, for several times the memory; where a scan is cheaper, it scans.
+            ``"auto"`` takes mih where it is expected to be clearly faster. Every kind gives the
+            same answers.
         threads: Threads of this index's calls; default ``hashcore.num_threads()``.
+        layout: Of mih: ``"fast"`` (default) or ``"compact"``, about half its memory for several
+            times its search time.
+        tables: Of mih: hash tables, 1..32; default by estimated search time.
+        radius: Of mih: the distance out to which searches should be fast; default where the tenth
+            neighbour of the codes lies.
+        memory_budget: Of mih: the most bytes that its tables may take; default unbounded for
+            ``"mih"``, half of the machine's memory for ``"auto"``.
+
+    The tables of mih are built by the first ``add`` and by ``compact``; codes that later calls add
+    are scanned until ``compact``. ``stats`` tells how many wait.
     """
 
-    def __init__(self, bits: int, kind: IndexKind = "auto", *, threads: int | None = None) -> None:
-        self._engine = _core.Index(bits, kind, threads)
+    def __init__(
+        self,
+        bits: int,
+        kind: IndexKind = "auto",
+        *,
+        threads: int | None = None,
+        layout: Layout | None = None,
+        tables: int | None = None,
+        radius: int | None = None,
+        memory_budget: int | None = None,
+    ) -> None:
+        params = _mih_params(kind, layout, tables, radius, memory_budget)
+        self._engine = _core.Index(bits, kind, params, threads)
+
+    @classmethod
+    def build(
+        cls,
+        path: str | os.PathLike[str],
+        codes: Array | Iterable[Array],
+        ids: Array | None = None,
+        *,
+        bits: int | None = None,
+        kind: IndexKind = "mih",
+        layout: Layout | None = None,
+        tables: int | None = None,
+        radius: int | None = None,
+        memory_budget: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Index:
+        """Write an index file without ever holding the index, and map it.
+
+        What a kill or an error leaves beside ``path`` is taken up by the next call with the same
+        codes and arguments.
+
+        Args:
+            path: The file.
+            codes: uint8 ``[n, ceil(bits / 8)]``, an array or a ``numpy.memmap``, read several times
+                and never copied; or an iterable of such arrays, which first go to
+                ``<path>.codes``.
+            ids: int64 ``[n]``, ascending; default 0..n-1.
+            bits: Width of a code; default 8 a byte.
+            kind: As of the index.
+            layout: As of the index.
+            tables: As of the index.
+            radius: As of the index.
+            memory_budget: Bytes to hold while building, about; default half of the machine's
+                memory. What is mapped of ``codes`` comes on top; the system can take it back.
+            threads: Threads to build with, and of the index's calls.
+            progress: Called with (done, total) now and then, counting codes read; total is 0
+                while chunks still come.
+
+        Raises:
+            ValueError: ids out of order; a wrong width or argument.
+            OSError: the system refused, or another process builds this file.
+        """
+        params = _mih_params(kind, layout, tables, radius, None)
+        given = None if ids is None else as_array(ids, "ids")
+        with as_one_array(codes, f"{os.fspath(path)}.codes", progress) as rows:
+            width = 8 * rows.shape[1] if bits is None else bits
+            _core.Index.build(
+                _encoded(path), rows, given, width, kind, params, memory_budget, threads, progress
+            )
+        return cls.load(path, mmap=True, verify=False, threads=threads)
 
     @classmethod
     def from_codes(

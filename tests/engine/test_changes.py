@@ -310,7 +310,7 @@ def from_codes(*args: Any, **options: Any) -> Callable[[], object]:
         (from_codes(codes_of(2), bits=70), ValueError, r"expected uint8 \[n, 9\]"),
         (from_codes(codes_of(2), bits=70, copy=False), ValueError, r"expected uint8 \[n, 9\]"),
         (from_codes(codes_of(4)[::2], copy=False), ValueError, "C-contiguous"),
-        (from_codes(codes_of(2), kind="tree"), ValueError, "kind: expected 'flat' or 'auto'"),
+        (from_codes(codes_of(2), kind="tree"), ValueError, "kind: expected 'flat', 'mih' or 'auto'"),
         (
             from_codes(codes_of(2), kind="tree", copy=False),
             ValueError,
@@ -319,7 +319,7 @@ def from_codes(*args: Any, **options: Any) -> Callable[[], object]:
         (
             from_codes(codes_of(3), np.array([1, 7, 3]), copy=False),
             ValueError,
-            "ids: expected ascending ids with copy=False; got 3 after 7",
+            r"ascending ids with copy=False \(else use copy=True\); got 3 after 7",
         ),
         (
             from_codes(codes_of(2), np.array([5, 5]), copy=False),

@@ -186,7 +186,7 @@ def test_a_reader_gets_in_between_endless_adds() -> None:
         (
             lambda: hashcore.Index(64, kind="ivf"),  # type: ignore[arg-type]
             ValueError,
-            "kind: expected 'flat' or 'auto'; got",
+            "kind: expected 'flat', 'mih' or 'auto'; got",
         ),
         (lambda: hashcore.Index(64, kind=3), TypeError, "kind: expected a string; got int"),  # type: ignore[arg-type]
         (lambda: hashcore.Index(64, nprobe=3), TypeError, "nprobe"),  # type: ignore[call-arg]

@@ -20,9 +20,7 @@ struct Avx512Common {
     static Words broadcast(uint64_t value) {
         return _mm512_set1_epi64(static_cast<long long>(value));
     }
-    static uint64_t popcount(uint64_t x) {
-        return static_cast<uint64_t>(__builtin_popcountll(x));
-    }
+    static uint64_t popcount(uint64_t x) { return static_cast<uint64_t>(__builtin_popcountll(x)); }
     template <class WordOf>
     static Words gather(const WordOf& word_of) {
         return (Words)Plane{word_of(0), word_of(1), word_of(2), word_of(3),

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "hashcore/mih.h"
 #include "hashcore/search.h"
 
 namespace hashcore {
@@ -59,14 +60,25 @@ class Index {
     virtual void save(const std::string& path, Monitor* monitor) const = 0;
 };
 
-/// `kind` is "flat" or "auto". Throws std::invalid_argument for an unknown kind or width.
-std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, int threads);
+/// `kind` is "flat", "mih" or "auto", which takes what is expected to be fastest; `params` are for
+/// the latter two. Throws std::invalid_argument for an unknown kind or an impossible number.
+std::unique_ptr<Index> make_index(int64_t bits, const std::string& kind, const MihParams& params,
+                                  int threads);
 
 /// A flat index over rows in the caller's memory, which are never written and which `owner` keeps
 /// alive; `ids` [codes.count] ascend and are copied, null means 0, 1, 2, ... Throws
 /// std::invalid_argument for ids in another order.
 std::unique_ptr<Index> borrow_codes(CodesView codes, const int64_t* ids,
                                     std::shared_ptr<const void> owner, int threads);
+
+/// Writes the file of an index of these codes, which are read where they are, several times, while
+/// about `memory` bytes are held. `ids` [codes.count] ascend; null means 0, 1, 2, ... What an error
+/// or a kill leaves in "<path>.building" is taken up by the next call with the same codes and
+/// parameters. Throws as make_index() and Index::save do, and std::system_error with EBUSY while
+/// another process builds that file.
+void build_index_file(const std::string& path, const std::string& kind, CodesView codes,
+                      const int64_t* ids, const MihParams& params, std::optional<int64_t> memory,
+                      int threads, Monitor* monitor);
 
 /// Reads a file that Index::save wrote. With `map` the codes stay in the file. Throws FormatError
 /// for anything that is not such a file, std::system_error where the system refuses.

@@ -1,0 +1,107 @@
+#include "index/mih_choice.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cpu/flat_scan.h"
+
+namespace hashcore {
+namespace {
+
+constexpr double margin = 4;  // real queries are dearer than the even ones of the estimates
+
+/// Evenly spread codes, as rows.
+std::vector<uint8_t> sample_rows(const CodeSource& codes, int64_t count) {
+    const int64_t row_bytes = bytes_per_code(codes.bits());
+    std::vector<uint8_t> rows(static_cast<size_t>(count * row_bytes));
+    WordBuffer block(codes.words() * block_codes);
+    for (int64_t i = 0; i < count; ++i) {
+        codes.copy_code(codes.count() * i / count, block.data(), 0);
+        read_code(block.data(), 0, codes.bits(), rows.data() + i * row_bytes);
+    }
+    return rows;
+}
+
+/// The median distance of some codes to their tenth neighbour.
+int64_t typical_radius(const CodeSource& codes, int threads, Monitor* monitor) {
+    constexpr int64_t neighbours = 10;
+    constexpr int64_t most_queries = 32;
+    const int64_t count = std::min(codes.count(), most_queries);
+    if (count == 0) return 0;
+    const std::vector<uint8_t> rows = sample_rows(codes, count);
+    constexpr int64_t k = neighbours + 1;  // a code is its own nearest
+    std::vector<int32_t> distances(static_cast<size_t>(count * k));
+    std::vector<int64_t> ids(distances.size());
+    std::vector<int64_t> counts(static_cast<size_t>(count));
+    Monitor only_stops([monitor](int64_t, int64_t) {
+        if (monitor != nullptr) monitor->advance(0);
+        return true;
+    });
+    flat_knn(codes, {{rows.data(), count, codes.bits()}, nullptr, nullptr, threads, &only_stops}, k,
+             std::nullopt, {distances.data(), ids.data(), counts.data()});
+    std::vector<int32_t> tenth;
+    for (int64_t q = 0; q < count; ++q)
+        tenth.push_back(distances[static_cast<size_t>(q * k + neighbours)]);
+    std::nth_element(tenth.begin(), tenth.begin() + count / 2, tenth.end());
+    return std::min<int64_t>(tenth[static_cast<size_t>(count / 2)], codes.bits());
+}
+
+}  // namespace
+
+void check_mih_params(int64_t bits, const MihParams& params) {
+    const int64_t most = std::min(bits, max_mih_tables);
+    if (params.tables && (*params.tables < 1 || *params.tables > most))
+        throw std::invalid_argument("tables: expected 1.." + std::to_string(most) + "; got " +
+                                    std::to_string(*params.tables));
+    if (params.radius && (*params.radius < 0 || *params.radius > bits))
+        throw std::invalid_argument("radius: expected 0.." + std::to_string(bits) + "; got " +
+                                    std::to_string(*params.radius));
+}
+
+MihPlan choose_plan(const CodeSource& codes, const MihParams& params, int threads,
+                    Monitor* monitor) {
+    if (codes.count() > max_mih_codes)
+        throw std::invalid_argument("codes: kind 'mih' takes at most 4,294,967,295; got " +
+                                    std::to_string(codes.count()) +
+                                    ". Use kind 'flat', or several indexes and merge().");
+    constexpr int64_t sample_size = 4096;
+    constexpr int64_t sample_bits = int64_t{1} << 23;
+    const int64_t sampled =
+        std::min({codes.count(), sample_size, std::max<int64_t>(512, sample_bits / codes.bits())});
+    const std::vector<uint8_t> rows = sample_rows(codes, sampled);
+    const CodesView sample{rows.data(), sampled, codes.bits()};
+    if (params.radius) return plan_mih(codes.bits(), codes.count(), *params.radius, sample, params);
+    // Where most searches will end in a scan, the tables are for those that go less far.
+    int64_t radius = typical_radius(codes, threads, monitor);
+    for (;; radius = radius * 3 / 4) {
+        MihPlan plan = plan_mih(codes.bits(), codes.count(), radius, sample, params);
+        const double cost = expected_cost(plan, codes.count(), radius).nanoseconds;
+        if (radius == 0 || cost * margin < scan_nanoseconds(plan, codes.count())) return plan;
+    }
+}
+
+bool worth_hashing(const CodeSource& codes, const MihParams& params, int threads,
+                   Monitor* monitor) {
+    constexpr int64_t fewest_codes = 1'000'000;
+    if (codes.count() < fewest_codes || codes.count() > max_mih_codes) return false;
+    MihParams bounded = params;
+    if (!bounded.memory_budget)
+        bounded.memory_budget =
+            static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
+    const int64_t radius = params.radius ? *params.radius : typical_radius(codes, threads, monitor);
+    bounded.radius = radius;
+    try {
+        const MihPlan plan =
+            plan_mih(codes.bits(), codes.count(), radius, {nullptr, 0, 1}, bounded);
+        return margin * expected_cost(plan, codes.count(), radius).nanoseconds <
+               scan_nanoseconds(plan, codes.count());
+    } catch (const std::invalid_argument&) {
+        return false;  // the budget allows no tables
+    }
+}
+
+}  // namespace hashcore

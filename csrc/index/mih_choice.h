@@ -1,0 +1,24 @@
+// What real codes say about a multi-index hash of them.
+#pragma once
+#include <cstdint>
+
+#include "cpu/tiles.h"
+#include "hashcore/mih.h"
+#include "hashcore/runtime.h"
+#include "index/mih_plan.h"
+
+namespace hashcore {
+
+/// Throws std::invalid_argument for parameters that no codes of `bits` bits can meet.
+void check_mih_params(int64_t bits, const MihParams& params);
+
+/// The plan for these codes. Where `params` names no radius, searches are expected to end where the
+/// tenth neighbour of some of the codes lies. `monitor` is only asked whether to stop.
+/// Throws std::invalid_argument for parameters that cannot be met.
+MihPlan choose_plan(const CodeSource& codes, const MihParams& params, int threads,
+                    Monitor* monitor);
+
+/// Whether such searches are expected to be clearly faster than a scan, one query at a time.
+bool worth_hashing(const CodeSource& codes, const MihParams& params, int threads, Monitor* monitor);
+
+}  // namespace hashcore
