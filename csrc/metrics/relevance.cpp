@@ -117,7 +117,8 @@ uint32_t Relevance::grade(int64_t query, int64_t item) const {
 std::vector<int64_t> Relevance::best_grades(int64_t query, int64_t wanted) const {
     std::vector<int64_t> totals(size_t{max_grade_} + 1);
     const Classes of_query = classes(query);
-    SlicedCounts shared(table_, max_grade_);
+    const auto own = static_cast<uint32_t>(of_query.end - of_query.begin);
+    SlicedCounts shared(table_, std::min(own, max_grade_));
     uint32_t least = 1;
     for (int64_t first = 0; first < item_words_; first += SlicedCounts::span_words) {
         const int64_t words = std::min(SlicedCounts::span_words, item_words_ - first);
