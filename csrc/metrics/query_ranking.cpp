@@ -41,7 +41,8 @@ QueryRanking::QueryRanking(const Evaluation& evaluation, int64_t query)
 
 void QueryRanking::place() {
     const Cutoffs& cutoffs = run_.cutoffs;
-    const int64_t positions = std::max(largest(cutoffs.precision_at), largest(cutoffs.ndcg_at));
+    const int64_t graded = largest(cutoffs.ndcg_at);
+    const int64_t positions = std::max(largest(cutoffs.precision_at), graded);
     const int64_t numbers = largest(cutoffs.map_at);
     int64_t items = 0;
     int64_t hits = 0;
@@ -49,11 +50,12 @@ void QueryRanking::place() {
         items_before_[d] = items;
         hits_so_far_[d] = hits;
         if (items < positions || hits < numbers) near_distances_ = static_cast<uint32_t>(d + 1);
+        if (items < graded) graded_distances_ = static_cast<uint32_t>(d + 1);
         items += ties_[d].items;
         hits += ties_[d].hits;
     }
     relevant_ = hits;
-    if (!cutoffs.ndcg_at.empty()) near_grades_.resize(near_distances_ * grades());
+    near_grades_.resize(graded_distances_ * grades());
 }
 
 void QueryRanking::rank(const Hits& hits) {
@@ -83,7 +85,7 @@ void QueryRanking::take_near(const RankedHit& hit) {
         for (const int64_t cutoff : cutoffs.precision_at)
             *hits++ += hit.position <= cutoff ? 1.0 : 0.0;
     }
-    if (!cutoffs.ndcg_at.empty()) take_gain(hit);
+    if (hit.distance < graded_distances_) take_gain(hit);
 }
 
 void QueryRanking::take_precision(const RankedHit& hit) {

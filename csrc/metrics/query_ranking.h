@@ -75,7 +75,8 @@ class QueryRanking {
     std::vector<int64_t> items_before_;  // [bits + 1] nearer ones
     std::vector<int64_t> hits_so_far_;   // [bits + 1]
     uint32_t near_distances_ = 0;        // where a cutoff can matter
-    std::vector<int64_t> near_grades_;   // [near_distances, max_grade + 1] relevant items, for NDCG
+    uint32_t graded_distances_ = 0;      // where a cutoff of NDCG can
+    std::vector<int64_t> near_grades_;   // [graded_distances, max_grade + 1] relevant items
 };
 
 }  // namespace hashcore
