@@ -49,7 +49,7 @@ class RangeSums {
     }
 
  private:
-    static constexpr int64_t stride = 8;
+    static constexpr int64_t stride = 4;
 
     Term term_;
     std::vector<DoubleDouble> sums_;  // of the terms before each multiple of stride
