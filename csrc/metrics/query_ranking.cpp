@@ -122,6 +122,7 @@ void QueryRanking::write(RadiusSums& sums) {
 /// Nearest first. Only blocks that begin within a cutoff have their gain.
 std::vector<TiedBlock> QueryRanking::blocks() const {
     std::vector<TiedBlock> blocks;
+    blocks.reserve(ties_.size());
     for (size_t d = 0; d < ties_.size(); ++d) {
         if (ties_[d].items == 0) continue;
         TiedBlock block{ties_[d].items, ties_[d].hits, 0.0};
