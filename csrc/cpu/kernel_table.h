@@ -23,6 +23,20 @@ constexpr uint64_t hit_position(Hit hit) {
     return hit & ((uint64_t{1} << position_bits) - 1);
 }
 
+/// An item of a tile and its distance, packed into one integer that sorts by (distance, item).
+using TileHit = uint32_t;
+inline constexpr unsigned tile_item_bits = 10;
+
+constexpr TileHit make_tile_hit(uint32_t distance, uint32_t item) {
+    return distance << tile_item_bits | item;
+}
+constexpr uint32_t tile_hit_distance(TileHit hit) {
+    return hit >> tile_item_bits;
+}
+constexpr uint32_t tile_hit_item(TileHit hit) {
+    return hit & ((1U << tile_item_bits) - 1);
+}
+
 /// One query's selection while a scan runs over ascending positions.
 ///
 /// A code is taken when its distance is below `limit`. With a histogram, `limit` falls to the
@@ -143,6 +157,11 @@ struct KernelTable {
     /// words begin at entries + position * entry_bytes; up to 7 bytes past them are read.
     size_t (*drop_seen)(Hit* found, size_t count, const uint8_t* entries, size_t entry_bytes,
                         const uint64_t* query, const SeenKey* seen, size_t seen_count);
+
+    /// Lists the items of a tile whose bit is set in `mask` [words], ascending, and returns how
+    /// many they are. `distances` and `hits` are [64 * words]; hits past the list are overwritten.
+    size_t (*list_hits)(const uint32_t* distances, const uint64_t* mask, size_t words,
+                        TileHit* hits);
 
     /// Packs `values > threshold` of rows [row_count, bits], most significant bit first, pad bits
     /// zero. Returns the first row with a NaN, or row_count. Halves come as their bits, their

@@ -27,6 +27,7 @@ class GradedPairs {
           query_words_(row_words(queries.codes)),
           relevance_(queries, database, graded) {}
 
+    const KernelTable& table() const { return table_; }
     int64_t query_count() const { return query_count_; }
     int64_t code_count() const { return codes_.count(); }
     int64_t bits() const { return codes_.bits(); }
@@ -34,7 +35,7 @@ class GradedPairs {
 
     /// The most items of a tile. They and what is known of them stay in the first-level cache.
     int64_t tile_items() const {
-        constexpr int64_t most = 1024;
+        constexpr int64_t most = int64_t{1} << tile_item_bits;
         return std::clamp(codes_.tile_codes() / mask_items * mask_items, mask_items, most);
     }
 

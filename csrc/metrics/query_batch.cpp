@@ -9,34 +9,22 @@ namespace {
 
 constexpr int64_t batch_queries = 16;  // that share the loading of a tile while hits are held
 
-/// Room for hits and their offsets, not initialised.
-struct HitBuffer {
-    explicit HitBuffer(int64_t items)
-        : hits(std::make_unique_for_overwrite<TiedHit[]>(static_cast<size_t>(items))),
-          offsets(std::make_unique_for_overwrite<uint16_t[]>(static_cast<size_t>(items))) {}
-
-    static constexpr int64_t bytes_an_item = sizeof(TiedHit) + sizeof(uint16_t);
-
-    std::unique_ptr<TiedHit[]> hits;
-    std::unique_ptr<uint16_t[]> offsets;
-};
-
 /// Of consecutive queries.
 using Rankings = std::vector<QueryRanking>;
 
 /// One pass; the hits wait in memory until all items are counted.
 void rank_held(const Evaluation& run, int64_t first, Rankings& rankings) {
-    const int64_t room = run.pairs.code_count() + HitFinder::slack;
+    const int64_t room = run.pairs.code_count();
     const auto count = static_cast<int64_t>(rankings.size());
-    HitBuffer buffer(count * room);
-    HitFinder finder(run.pairs.tile_items());
+    const auto buffer =
+        std::make_unique_for_overwrite<TiedHit[]>(static_cast<size_t>(count * room));
+    HitFinder finder(run.pairs);
     std::vector<std::vector<Hits>> tiles(rankings.size());
     std::vector<int64_t> held(rankings.size());
     run.pairs.visit(first, count, run.monitor, [&](int64_t query, const TilePairs& tile) {
         const auto q = static_cast<size_t>(query - first);
-        const int64_t at = (query - first) * room + held[q];
-        tiles[q].push_back(finder.find(tile, rankings[q].ties(), buffer.hits.get() + at,
-                                       buffer.offsets.get() + at));
+        TiedHit* hits = buffer.get() + (query - first) * room + held[q];
+        tiles[q].push_back(finder.find(tile, rankings[q].ties(), hits));
         held[q] += tiles[q].back().count;
     });
     for (size_t q = 0; q < rankings.size(); ++q) {
@@ -47,20 +35,19 @@ void rank_held(const Evaluation& run, int64_t first, Rankings& rankings) {
 
 /// Two passes that find the same hits.
 void rank_found_again(const Evaluation& run, int64_t first, Rankings& rankings) {
-    HitBuffer buffer(run.pairs.tile_items() + HitFinder::slack);
-    HitFinder finder(run.pairs.tile_items());
+    std::vector<TiedHit> buffer(static_cast<size_t>(run.pairs.tile_items()));
+    HitFinder finder(run.pairs);
     const auto for_each_tile = [&](const auto& use) {
         const auto count = static_cast<int64_t>(rankings.size());
         run.pairs.visit(first, count, run.monitor, [&](int64_t query, const TilePairs& tile) {
             QueryRanking& ranking = rankings[static_cast<size_t>(query - first)];
-            use(ranking,
-                finder.find(tile, ranking.ties(), buffer.hits.get(), buffer.offsets.get()));
+            use(ranking, finder.find(tile, ranking.ties(), buffer.data()));
         });
     };
     for_each_tile([](QueryRanking&, const Hits&) {});
     for (QueryRanking& ranking : rankings) {
         ranking.place();
-        std::fill_n(ranking.ties(), run.pairs.bits() + 1, TieCount{});
+        ranking.clear_ties();
     }
     for_each_tile([](QueryRanking& ranking, const Hits& hits) { ranking.rank(hits); });
 }
@@ -69,7 +56,7 @@ void rank_found_again(const Evaluation& run, int64_t first, Rankings& rankings) 
 
 int64_t passes_over(int64_t code_count) {
     constexpr int64_t most_held = int64_t{32} << 20;
-    const int64_t bytes_a_code = batch_queries * HitBuffer::bytes_an_item;
+    const int64_t bytes_a_code = batch_queries * int64_t{sizeof(TiedHit)};
     return code_count <= most_held / bytes_a_code ? 1 : 2;
 }
 

@@ -35,9 +35,15 @@ void RadiusSums::add(const RadiusSums& other) {
 QueryRanking::QueryRanking(const Evaluation& evaluation, int64_t query)
     : run_(evaluation),
       query_(query),
-      ties_(static_cast<size_t>(evaluation.pairs.bits() + 1)),
-      items_before_(ties_.size()),
-      hits_so_far_(ties_.size()) {}
+      items_(static_cast<size_t>(evaluation.pairs.bits() + 1)),
+      hits_(items_.size()),
+      items_before_(items_.size()),
+      hits_so_far_(items_.size()) {}
+
+void QueryRanking::clear_ties() {
+    std::fill(items_.begin(), items_.end(), 0);
+    std::fill(hits_.begin(), hits_.end(), 0);
+}
 
 void QueryRanking::place() {
     const Cutoffs& cutoffs = run_.cutoffs;
@@ -46,31 +52,31 @@ void QueryRanking::place() {
     const int64_t numbers = largest(cutoffs.map_at);
     int64_t items = 0;
     int64_t hits = 0;
-    for (size_t d = 0; d < ties_.size(); ++d) {
+    for (size_t d = 0; d < items_.size(); ++d) {
         items_before_[d] = items;
         hits_so_far_[d] = hits;
         if (items < positions || hits < numbers) near_distances_ = static_cast<uint32_t>(d + 1);
         if (items < graded) graded_distances_ = static_cast<uint32_t>(d + 1);
-        items += ties_[d].items;
-        hits += ties_[d].hits;
+        items += items_[d];
+        hits += hits_[d];
     }
     relevant_ = hits;
     near_grades_.resize(graded_distances_ * grades());
 }
 
 void QueryRanking::rank(const Hits& hits) {
-    const TiedHit near_end = make_hit(near_distances_, 0);
+    const TiedHit near_end = make_tied_hit(make_tile_hit(near_distances_, 0), 0);
     const int64_t* items_before = items_before_.data();
     int64_t* hits_so_far = hits_so_far_.data();
     double sum = precision_sum_;
     for (int64_t i = 0; i < hits.count; ++i) {
         const TiedHit hit = hits.hits[i];
-        const uint32_t distance = hit_distance(hit);
-        const int64_t position = items_before[distance] + static_cast<int64_t>(hit_position(hit));
+        const uint32_t distance = tile_hit_distance(tile_hit(hit));
+        const int64_t position = items_before[distance] + static_cast<int64_t>(tied_place(hit));
         const int64_t number = ++hits_so_far[distance];
         sum += static_cast<double>(number) / static_cast<double>(position);
         if (hit < near_end) [[unlikely]]
-            take_near({position, number, hits.first_item + hits.offsets[i], distance});
+            take_near({position, number, hits.first_item + tile_hit_item(tile_hit(hit)), distance});
     }
     precision_sum_ = sum;
 }
@@ -122,10 +128,10 @@ void QueryRanking::write(RadiusSums& sums) {
 /// Nearest first. Only blocks that begin within a cutoff have their gain.
 std::vector<TiedBlock> QueryRanking::blocks() const {
     std::vector<TiedBlock> blocks;
-    blocks.reserve(ties_.size());
-    for (size_t d = 0; d < ties_.size(); ++d) {
-        if (ties_[d].items == 0) continue;
-        TiedBlock block{ties_[d].items, ties_[d].hits, 0.0};
+    blocks.reserve(items_.size());
+    for (size_t d = 0; d < items_.size(); ++d) {
+        if (items_[d] == 0) continue;
+        TiedBlock block{items_[d], hits_[d], 0.0};
         if (d * grades() < near_grades_.size())
             for (uint32_t grade = 1; grade < grades(); ++grade)
                 block.gain += static_cast<double>(near_grades_[d * grades() + grade]) *
@@ -209,9 +215,9 @@ void QueryRanking::write_by_id() {
 void QueryRanking::add_radii(RadiusSums& sums) const {
     int64_t items = 0;
     int64_t hits = 0;
-    for (size_t radius = 0; radius < ties_.size(); ++radius) {
-        items += ties_[radius].items;
-        hits += ties_[radius].hits;
+    for (size_t radius = 0; radius < items_.size(); ++radius) {
+        items += items_[radius];
+        hits += hits_[radius];
         sums.retrieved[radius] += items;
         sums.hits[radius] += hits;
         sums.recall[radius] += ratio(hits, relevant_);

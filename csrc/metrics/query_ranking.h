@@ -37,8 +37,10 @@ class QueryRanking {
  public:
     QueryRanking(const Evaluation& evaluation, int64_t query);
 
-    /// [bits + 1] for HitFinder to count into.
-    TieCount* ties() { return ties_.data(); }
+    /// For HitFinder to count into.
+    TieCounts ties() { return {items_.data(), hits_.data()}; }
+    /// Everything will be counted again.
+    void clear_ties();
 
     /// All is counted: the ranking begins.
     void place();
@@ -71,7 +73,7 @@ class QueryRanking {
     int64_t query_;
     int64_t relevant_ = 0;
     double precision_sum_ = 0;
-    std::vector<TieCount> ties_;         // [bits + 1]
+    std::vector<int64_t> items_, hits_;  // [bits + 1] at each distance
     std::vector<int64_t> items_before_;  // [bits + 1] nearer ones
     std::vector<int64_t> hits_so_far_;   // [bits + 1]
     uint32_t near_distances_ = 0;        // where a cutoff can matter

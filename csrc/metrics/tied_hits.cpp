@@ -1,63 +1,39 @@
 #include "metrics/tied_hits.h"
 
-#include <array>
-#include <cstring>
-
 namespace hashcore {
-namespace {
 
-/// The set bits of every byte, lowest first.
-struct SetBits {
-    std::array<std::array<uint16_t, 8>, 256> positions{};
-    std::array<uint8_t, 256> count{};
-};
-
-constexpr SetBits list_set_bits() {
-    SetBits bits;
-    for (size_t byte = 0; byte < 256; ++byte)
-        for (uint16_t bit = 0; bit < 8; ++bit)
-            if ((byte >> bit & 1) != 0) bits.positions[byte][bits.count[byte]++] = bit;
-    return bits;
-}
-
-constexpr SetBits set_bits = list_set_bits();
-
-/// Writes the positions of the mask's set bits; returns their number. Up to eight values past them
-/// are overwritten.
-int64_t list_positions(const uint64_t* mask, int64_t count, uint16_t* positions) {
-    int64_t found = 0;
-    for (int64_t first = 0; first < count; first += 8) {
-        const size_t byte = mask[first / mask_items] >> first % mask_items & 0xff;
-        std::array<uint16_t, 8> eight = set_bits.positions[byte];
-        for (uint16_t& position : eight) position = static_cast<uint16_t>(position + first);
-        std::memcpy(positions + found, eight.data(), sizeof eight);
-        found += set_bits.count[byte];
-    }
-    return found;
-}
-
-}  // namespace
-
-Hits HitFinder::find(const TilePairs& tile, TieCount* ties, TiedHit* hits, uint16_t* offsets) {
+Hits HitFinder::find(const TilePairs& tile, TieCounts ties, TiedHit* hits) {
     const uint32_t* distances = tile.distances;
     int64_t* places = places_.data();
     const int64_t pairs = tile.count / 2;
     for (int64_t i = 0; i < 2 * pairs; i += 2) {  // stores to one line follow each other
-        const int64_t first = ++ties[distances[i]].items;
-        const int64_t second = ++ties[distances[i + 1]].items;
+        const int64_t first = ++ties.items[distances[i]];
+        const int64_t second = ++ties.items[distances[i + 1]];
         places[i] = first;
         places[i + 1] = second;
     }
-    if (tile.count % 2 != 0) places[tile.count - 1] = ++ties[distances[tile.count - 1]].items;
+    if (tile.count % 2 != 0) places[tile.count - 1] = ++ties.items[distances[tile.count - 1]];
 
-    const int64_t found = list_positions(tile.relevant, tile.count, offsets);
-    for (int64_t i = 0; i < found; ++i) {
-        const size_t offset = offsets[i];
-        const uint32_t distance = distances[offset];
-        ++ties[distance].hits;
-        hits[i] = make_hit(distance, static_cast<uint64_t>(places[offset]));
+    TileHit* listed = listed_.data();
+    const auto words = static_cast<size_t>((tile.count + mask_items - 1) / mask_items);
+    const size_t found = table_.list_hits(distances, tile.relevant, words, listed);
+    const auto tied = [&](TileHit hit) {
+        return make_tied_hit(hit, static_cast<uint64_t>(places[tile_hit_item(hit)]));
+    };
+    size_t i = 0;
+    for (; i + 2 <= found; i += 2) {  // and here
+        ++ties.hits[tile_hit_distance(listed[i])];
+        ++ties.hits[tile_hit_distance(listed[i + 1])];
+        const TiedHit first = tied(listed[i]);
+        const TiedHit second = tied(listed[i + 1]);
+        hits[i] = first;
+        hits[i + 1] = second;
     }
-    return {tile.first, found, hits, offsets};
+    if (i < found) {
+        ++ties.hits[tile_hit_distance(listed[i])];
+        hits[i] = tied(listed[i]);
+    }
+    return {tile.first, static_cast<int64_t>(found), hits};
 }
 
 }  // namespace hashcore

@@ -1,5 +1,6 @@
 // The relevant items of a tile, before anyone knows where the ranking puts them.
 #pragma once
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -8,36 +9,49 @@
 
 namespace hashcore {
 
-/// A relevant item as its distance and its place among the items at that distance, from 1 in row
-/// order. It sorts by (distance, row).
-using TiedHit = Hit;
+/// A relevant item: its distance, its number in the tile, and its place among the items at that
+/// distance, from 1 in row order. It sorts by (distance, row) within a tile.
+using TiedHit = uint64_t;
+inline constexpr unsigned place_bits = 37;
+static_assert(std::bit_width(uint64_t{max_bits} + 1) + tile_item_bits + place_bits <= 64);
+
+constexpr TiedHit make_tied_hit(TileHit hit, uint64_t place) {
+    return uint64_t{hit} << place_bits | place;
+}
+constexpr TileHit tile_hit(TiedHit hit) {
+    return static_cast<TileHit>(hit >> place_bits);
+}
+constexpr uint64_t tied_place(TiedHit hit) {
+    return hit & ((uint64_t{1} << place_bits) - 1);
+}
 
 /// Hits of a tile in row order.
 struct Hits {
     int64_t first_item;  ///< of the tile
     int64_t count;
     const TiedHit* hits;
-    const uint16_t* offsets;  ///< each hit's item, from first_item
 };
 
-/// What lies at one distance.
-struct TieCount {
-    int64_t items = 0, hits = 0;
+/// What lies at each distance [bits + 1].
+struct TieCounts {
+    int64_t *items, *hits;
 };
 
 /// Finds hits tile by tile. Free of branches on relevance, which is as good as random to the CPU.
 class HitFinder {
  public:
-    explicit HitFinder(int64_t tile_items) : places_(static_cast<size_t>(tile_items)) {}
+    explicit HitFinder(const GradedPairs& pairs)
+        : table_(pairs.table()),
+          places_(static_cast<size_t>(pairs.tile_items())),
+          listed_(places_.size()) {}
 
-    /// What `offsets` needs beyond the tile's items.
-    static constexpr int64_t slack = 8;
-
-    /// Counts the tile's items and hits into `ties` [bits + 1]; writes the hits.
-    Hits find(const TilePairs& tile, TieCount* ties, TiedHit* hits, uint16_t* offsets);
+    /// Counts the tile's items and hits into `ties`; writes the hits.
+    Hits find(const TilePairs& tile, TieCounts ties, TiedHit* hits);
 
  private:
+    const KernelTable& table_;
     std::vector<int64_t> places_;  // [tile] of each item among those at its distance
+    std::vector<TileHit> listed_;  // [tile]
 };
 
 }  // namespace hashcore

@@ -14,7 +14,7 @@ from hashcore import metrics
 from metrics import reference_metrics as truth
 from metrics.test_values import assert_close, check_everything, multi_hot
 
-LARGEST_HELD = (32 << 20) // 160  # 16 queries, 10 bytes a hit
+LARGEST_HELD = (32 << 20) // 128  # 16 queries, 8 bytes a hit
 
 
 @pytest.mark.parametrize("kind", ["ids", "sets"])

@@ -124,6 +124,23 @@ struct Avx2 {
         append_by_lane<Avx2>(to, mask, distances, position);
     }
 
+    static size_t list_hits(const uint32_t* distances, const uint64_t* mask, size_t words,
+                            TileHit* hits) {
+        const __m256i step = _mm256_set1_epi32(8);
+        __m256i items = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        size_t count = 0;
+        for (size_t i = 0; i < 64 * words; i += 8, items = _mm256_add_epi32(items, step)) {
+            const size_t byte = mask[i / 64] >> i % 64 & 0xFF;
+            const __m256i all = _mm256_or_si256(
+                _mm256_slli_epi32(load_bytes(distances + i), tile_item_bits), items);
+            const __m256i marked =
+                _mm256_permutevar8x32_epi32(all, load_bytes(set_bits.positions[byte]));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(hits + count), marked);
+            count += set_bits.count[byte];
+        }
+        return count;
+    }
+
     static constexpr size_t float_lanes = 8;
     using Floats = __m256;
     static Floats zero_floats() { return _mm256_setzero_ps(); }

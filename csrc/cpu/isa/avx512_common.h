@@ -99,6 +99,23 @@ struct Avx512Common {
             _mm512_or_si512(_mm512_slli_epi64(distances, position_bits), positions);
         _mm512_storeu_si512(to, _mm512_maskz_compress_epi64(static_cast<__mmask8>(mask), hits));
     }
+    static size_t list_hits(const uint32_t* distances, const uint64_t* mask, size_t words,
+                            TileHit* hits) {
+        const __m512i step = _mm512_set1_epi32(16);
+        __m512i items = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        size_t count = 0;
+        for (const uint64_t* end = mask + words; mask < end; ++mask) {
+            for (int part = 0; part < 4; ++part, distances += 16) {
+                const auto lanes = static_cast<__mmask16>(*mask >> (16 * part));
+                const __m512i all = _mm512_or_si512(
+                    _mm512_slli_epi32(_mm512_loadu_si512(distances), tile_item_bits), items);
+                _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(lanes, all));
+                count += static_cast<size_t>(__builtin_popcount(lanes));
+                items = _mm512_add_epi32(items, step);
+            }
+        }
+        return count;
+    }
     static void store(uint32_t* to, Words x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi64_epi32(x));
     }

@@ -50,6 +50,11 @@ struct Neon {
         append_by_lane<Neon>(to, mask, distances, position);
     }
 
+    static size_t list_hits(const uint32_t* distances, const uint64_t* mask, size_t words,
+                            TileHit* hits) {
+        return list_hits_by_item(distances, mask, words, hits);
+    }
+
     static constexpr size_t float_lanes = 8;
     using Floats = float32x4x2_t;
     static Floats zero_floats() { return {vdupq_n_f32(0), vdupq_n_f32(0)}; }

@@ -78,6 +78,11 @@ struct Portable {
         append_by_lane<Portable>(to, mask, distances, position);
     }
 
+    static size_t list_hits(const uint32_t* distances, const uint64_t* mask, size_t words,
+                            TileHit* hits) {
+        return list_hits_by_item(distances, mask, words, hits);
+    }
+
     static constexpr size_t float_lanes = 8;
     struct Floats {
         float lane[float_lanes];

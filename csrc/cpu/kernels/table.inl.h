@@ -2,6 +2,7 @@
 #pragma once
 #include "cpu/kernels/bucket_scan.inl.h"
 #include "cpu/kernels/distances.inl.h"
+#include "cpu/kernels/list_hits.inl.h"
 #include "cpu/kernels/pack.inl.h"
 #include "cpu/kernels/row_sums.inl.h"
 #include "cpu/kernels/scan.inl.h"
@@ -22,6 +23,7 @@ constexpr KernelTable make_kernel_table() {
             scan_rest_buckets<V>,
             scan_rows<V>,
             drop_seen<V>,
+            V::list_hits,
             pack_rows<V, float>,
             pack_rows<V, double>,
             pack_rows<V, int16_t>,
