@@ -10,7 +10,7 @@ constexpr int64_t initial_hits = 64;
 
 /// Drops the hits that a fallen limit has overtaken. The order of the others stays.
 void compact(Collector& collector) {
-    uint64_t ties_left = collector.k - collector.below;
+    uint64_t ties_left = collector.keeps_ties ? 0 : collector.k - collector.below;
     size_t kept = 0;
     for (size_t i = 0; i < collector.size; ++i) {
         const uint32_t distance = hit_distance(collector.hits[i]);
@@ -24,15 +24,30 @@ void compact(Collector& collector) {
     collector.size = kept;
 }
 
+/// Of hits whose positions are given apart, keeps the k best.
+void decide_ties(Collector& collector, const uint32_t* positions) {
+    if (collector.size <= collector.k) return;
+    const auto before = [positions](Hit a, Hit b) {
+        return hit_distance(a) != hit_distance(b)
+                   ? hit_distance(a) < hit_distance(b)
+                   : positions[hit_position(a)] < positions[hit_position(b)];
+    };
+    std::nth_element(collector.hits, collector.hits + collector.k, collector.hits + collector.size,
+                     before);
+    collector.size = collector.k;
+}
+
 void make_room(Collector* collector) {
+    auto& storage = *static_cast<GroupCollectors::Storage*>(collector->owner);
+    const auto roomy = [&] { return collector->size + codes_per_block <= collector->capacity / 2; };
     if (collector->histogram != nullptr) compact(*collector);
-    if (collector->size + codes_per_block <= collector->capacity / 2) return;
-    WordBuffer& storage = *static_cast<WordBuffer*>(collector->owner);
-    WordBuffer larger(storage.size() * 2);
+    if (collector->keeps_ties && !roomy()) decide_ties(*collector, storage.positions);
+    if (roomy()) return;
+    WordBuffer larger(storage.hits.size() * 2);
     std::copy_n(collector->hits, collector->size, larger.data());
-    storage = std::move(larger);
-    collector->hits = storage.data();
-    collector->capacity = static_cast<size_t>(storage.size());
+    storage.hits = std::move(larger);
+    collector->hits = storage.hits.data();
+    collector->capacity = static_cast<size_t>(storage.hits.size());
 }
 
 }  // namespace
@@ -43,12 +58,13 @@ GroupCollectors::GroupCollectors(const Request& request, int64_t query_count)
       buckets_(static_cast<size_t>(request.bits + 1)) {
     if (!request.keep_all) histograms_.resize(buckets_ * collectors_.size());
     for (size_t q = 0; q < collectors_.size(); ++q) {
-        storage_[q] = WordBuffer(initial_hits);
+        storage_[q] = {WordBuffer(initial_hits), request.positions};
         collectors_[q] = {request.limit,
                           static_cast<uint64_t>(request.k),
                           0,
+                          !request.keep_all && request.positions != nullptr,
                           request.keep_all ? nullptr : histograms_.data() + q * buckets_,
-                          storage_[q].data(),
+                          storage_[q].hits.data(),
                           0,
                           initial_hits,
                           make_room,
@@ -62,6 +78,11 @@ void GroupCollectors::restart(int64_t query, uint32_t limit) {
     collector.below = 0;
     collector.size = 0;
     if (collector.histogram != nullptr) std::fill_n(collector.histogram, buckets_, 0U);
+}
+
+bool GroupCollectors::complete_below(int64_t query, uint32_t limit) const {
+    const Collector& collector = (*this)[query];
+    return collector.keeps_ties ? collector.below >= collector.k : collector.limit < limit;
 }
 
 void GroupCollectors::append_to(int64_t query, std::vector<Hit>& hits) const {

@@ -13,6 +13,8 @@ struct Request {
     int64_t k;       ///< keep the k best, or all when `keep_all`
     bool keep_all;
     int64_t bits;
+    /// The position of each code that is scanned, where codes do not stand in position order.
+    const uint32_t* positions = nullptr;
 };
 
 /// The collectors of one pass: a selection for each of its queries.
@@ -28,10 +30,19 @@ class GroupCollectors {
     /// Forgets the hits of a query and takes every distance below `limit`.
     void restart(int64_t query, uint32_t limit);
 
+    /// Whether a query has all hits that its request asks for, had its limit been `limit`.
+    bool complete_below(int64_t query, uint32_t limit) const;
+
     void append_to(int64_t query, std::vector<Hit>& hits) const;
 
+    /// Where a collector's hits are.
+    struct Storage {
+        WordBuffer hits;
+        const uint32_t* positions;
+    };
+
  private:
-    std::vector<WordBuffer> storage_;
+    std::vector<Storage> storage_;
     std::vector<Collector> collectors_;
     std::vector<uint32_t> histograms_;
     size_t buckets_;

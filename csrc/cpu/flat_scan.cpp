@@ -21,6 +21,7 @@ class FlatSearch {
     void run(const Request& request, const EmitHits& emit) const;
 
  private:
+    void settle(const Request& request, std::vector<Hit>& hits) const;
     ScanPlan plan(const Request& request) const {
         constexpr int64_t largest_group = 1024;
         constexpr int64_t state_bytes = int64_t{64} << 20;
@@ -37,6 +38,23 @@ class FlatSearch {
     int threads_;
     FilteredSource source_;
 };
+
+/// Turns what the passes of a query found into its answer.
+void FlatSearch::settle(const Request& request, std::vector<Hit>& hits) const {
+    if (request.positions != nullptr) {
+        for (Hit& hit : hits)
+            hit = make_hit(hit_distance(hit), request.positions[hit_position(hit)]);
+        std::sort(hits.begin(), hits.end());
+    } else {
+        sort_hits(hits, request.bits);
+    }
+    if (!request.keep_all) hits.resize(std::min(hits.size(), static_cast<size_t>(request.k)));
+    if (request.positions != nullptr) return;
+    for (Hit& hit : hits) {
+        const int64_t code = source_.code_at(static_cast<int64_t>(hit_position(hit)));
+        hit = make_hit(hit_distance(hit), static_cast<uint64_t>(code));
+    }
+}
 
 void FlatSearch::run(const Request& request, const EmitHits& emit) const {
     const ScanPlan plan = this->plan(request);
@@ -61,13 +79,7 @@ void FlatSearch::run(const Request& request, const EmitHits& emit) const {
         for (int64_t q = 0; q < task.queries; ++q) {
             hits.clear();
             for (size_t r = first; r < last; ++r) passes[r]->append_to(q, hits);
-            sort_hits(hits, request.bits);
-            if (!request.keep_all)
-                hits.resize(std::min(hits.size(), static_cast<size_t>(request.k)));
-            for (Hit& hit : hits) {
-                const int64_t code = source_.code_at(static_cast<int64_t>(hit_position(hit)));
-                hit = make_hit(hit_distance(hit), static_cast<uint64_t>(code));
-            }
+            settle(request, hits);
             emit(task.first_query + q, hits);
             if (query_.monitor != nullptr) query_.monitor->advance(0);
         }

@@ -11,7 +11,7 @@
 
 namespace hashcore {
 
-/// Every query's hits.
+/// Every query's hits. Where `request.positions` are given, `query.allowed` is null.
 void flat_hits(const CodeSource& source, const SegmentQuery& query, const Request& request,
                const EmitHits& emit);
 

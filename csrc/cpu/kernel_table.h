@@ -41,12 +41,14 @@ constexpr uint32_t tile_hit_item(TileHit hit) {
 ///
 /// A code is taken when its distance is below `limit`. With a histogram, `limit` falls to the
 /// current k-th smallest distance: a later code at that distance has a larger position and loses
-/// the tie, so `<` is exact. Without one (radius search) `limit` stays. Hits at or past a limit
-/// that has fallen since may still be among `hits`.
+/// the tie, so `<` is exact. Where `keeps_ties`, positions decide no tie and `limit` stays one
+/// above that distance. Without a histogram (radius search) `limit` stays where it is. Hits at or
+/// past a limit that has fallen since may still be among `hits`.
 struct Collector {
     uint32_t limit;
     uint64_t k;
-    uint64_t below;       ///< hits taken with distance < limit; stays < k
+    uint64_t below;  ///< hits taken with distance < limit; without ties it stays < k
+    bool keeps_ties;
     uint32_t* histogram;  ///< [bits + 1] hits taken at each distance, or null
     Hit* hits;
     size_t size;

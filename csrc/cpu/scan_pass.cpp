@@ -44,14 +44,14 @@ void ScanPass::run() {
     for (int64_t q = 0; q < guessed; ++q) collectors_.restart(q, guesses[static_cast<size_t>(q)]);
     scan(queries_, task_.queries, collectors_.data());
 
-    // A limit that never fell has seen fewer than k hits: the guess was too low, unless it was the
-    // request's own limit. Those queries make a second pass together.
+    // Fewer than k hits say that the guess was too low, unless it was the request's own limit.
+    // Those queries make a second pass together.
     std::vector<int64_t> failed;
     std::vector<uint64_t> words;
     std::vector<Collector> again;
     for (int64_t q = 0; q < guessed; ++q) {
         const uint32_t guess = guesses[static_cast<size_t>(q)];
-        if (collectors_[q].limit < guess || guess == request_.limit) continue;
+        if (guess == request_.limit || collectors_.complete_below(q, guess)) continue;
         collectors_.restart(q, request_.limit);
         failed.push_back(q);
         words.insert(words.end(), queries_ + q * words_, queries_ + (q + 1) * words_);

@@ -80,7 +80,7 @@ MihPlan choose_plan(const CodeSource& codes, const MihParams& params, int thread
     for (;; radius = radius * 3 / 4) {
         MihPlan plan = plan_mih(codes.bits(), codes.count(), radius, sample, params);
         const double cost = expected_cost(plan, codes.count(), radius).nanoseconds;
-        if (radius == 0 || cost * margin < scan_nanoseconds(plan, codes.count())) return plan;
+        if (radius == 0 || cost * margin < scan_nanoseconds(plan, codes.count(), 1)) return plan;
     }
 }
 
@@ -98,7 +98,7 @@ bool worth_hashing(const CodeSource& codes, const MihParams& params, int threads
         const MihPlan plan =
             plan_mih(codes.bits(), codes.count(), radius, {nullptr, 0, 1}, bounded);
         return margin * expected_cost(plan, codes.count(), radius).nanoseconds <
-               scan_nanoseconds(plan, codes.count());
+               scan_nanoseconds(plan, codes.count(), 1);
     } catch (const std::invalid_argument&) {
         return false;  // the budget allows no tables
     }

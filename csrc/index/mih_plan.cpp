@@ -11,14 +11,18 @@
 namespace hashcore {
 namespace {
 
-// Measured on one machine; bench/mih.py prints what they are on yours.
+// Measured on one machine with AVX-512. Only which way a search goes depends on them.
 constexpr double lookup_ns = 9;   // a key's range, from a directory larger than the caches
 constexpr double bucket_ns = 22;  // the first entries of a bucket that is not empty
 constexpr double word_ns = 0.5;   // an entry, by kind
 constexpr double rest_ns = 0.9;
 constexpr double row_ns = 14;        // a random row
 constexpr double row_word_ns = 1.5;  // and each of its words
-constexpr double scanned_byte_ns = 0.1;
+constexpr double near_ns = 30;       // an entry that may be a hit
+constexpr double read_byte_ns = 0.1;
+constexpr double counted_word_ns = 0.12;  // a scan's comparison, a word
+constexpr double sliced_word_ns = 0.045;  // the same of many queries
+constexpr int64_t min_sliced_queries = 24;
 
 double entry_nanoseconds(const MihPlan& plan) {
     switch (plan.entry) {
@@ -183,22 +187,27 @@ double MihPlan::bytes(int64_t count) const {
     return sum;
 }
 
-double work_nanoseconds(const MihPlan& plan, double lookups, double filled_buckets,
-                        double entries) {
-    return lookups * lookup_ns + filled_buckets * bucket_ns + entries * entry_nanoseconds(plan);
+double work_nanoseconds(const MihPlan& plan, double lookups, double filled_buckets, double entries,
+                        double near) {
+    return lookups * lookup_ns + filled_buckets * bucket_ns + entries * entry_nanoseconds(plan) +
+           near * near_ns;
 }
 
 double step_nanoseconds(const MihPlan& plan, int64_t table, int64_t key_distance,
                         double codes_a_bucket) {
     const double lookups = binomial(plan.key_width(table), key_distance);
     const double filled = 1 - std::exp(-codes_a_bucket);
-    return work_nanoseconds(plan, lookups, lookups * filled, lookups * codes_a_bucket);
+    return work_nanoseconds(plan, lookups, lookups * filled, lookups * codes_a_bucket, 0);
 }
 
-double scan_nanoseconds(const MihPlan& plan, int64_t count) {
-    const int64_t bytes =
-        plan.entry == MihEntry::position ? bytes_per_code(plan.bits) : plan.entry_bytes(0);
-    return static_cast<double>(count) * static_cast<double>(bytes) * scanned_byte_ns;
+double scan_nanoseconds(const MihPlan& plan, int64_t count, int64_t queries) {
+    const auto codes = static_cast<double>(count);
+    if (plan.entry == MihEntry::rest) return codes * rest_ns;
+    const auto bytes = static_cast<double>(bytes_per_code(plan.bits));
+    const auto words = static_cast<double>(words_per_code(plan.bits));
+    const double read = bytes * read_byte_ns / static_cast<double>(std::max<int64_t>(1, queries));
+    const bool sliced = queries >= min_sliced_queries;
+    return codes * (read + words * (sliced ? sliced_word_ns : counted_word_ns));
 }
 
 MihCost expected_cost(const MihPlan& plan, int64_t count, int64_t radius) {

@@ -55,15 +55,16 @@ struct MihCost {
 /// The cost of all lookups out to `radius` when `count` codes fill the tables evenly.
 MihCost expected_cost(const MihPlan& plan, int64_t count, int64_t radius);
 
-/// What work of that much costs.
-double work_nanoseconds(const MihPlan& plan, double lookups, double filled_buckets, double entries);
+/// What work of that much costs: `near` of the entries are near enough to be looked at.
+double work_nanoseconds(const MihPlan& plan, double lookups, double filled_buckets, double entries,
+                        double near);
 
 /// One step of a search: all keys of a table at distance `key_distance` from the query's.
 double step_nanoseconds(const MihPlan& plan, int64_t table, int64_t key_distance,
                         double codes_a_bucket);
 
-/// What a scan of all `count` codes costs one query.
-double scan_nanoseconds(const MihPlan& plan, int64_t count);
+/// What a scan of all `count` codes costs each of `queries` queries that share it.
+double scan_nanoseconds(const MihPlan& plan, int64_t count, int64_t queries);
 
 double binomial(int64_t n, int64_t k);
 

@@ -1,6 +1,7 @@
 #include "index/mih_search.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/thread_pool.h"
 #include "cpu/flat_scan.h"
@@ -31,6 +32,10 @@ std::vector<WordMask> rest_mask(const std::vector<uint32_t>& key,
     return {{0, mask}};
 }
 
+const uint8_t* row_of(const SegmentQuery& query, int64_t q) {
+    return query.queries.data + q * bytes_per_code(query.queries.bits);
+}
+
 }  // namespace
 
 MihSearcher::MihSearcher(const MihTables& tables) : tables_(tables) {
@@ -43,55 +48,74 @@ MihSearcher::MihSearcher(const MihTables& tables) : tables_(tables) {
 
 void MihSearcher::find(const SegmentQuery& query, const Request& request,
                        const EmitHits& emit) const {
-    const std::vector<int64_t> left = walk_all(query, request, emit);
+    std::vector<int64_t> left(static_cast<size_t>(query.queries.count));
+    std::iota(left.begin(), left.end(), int64_t{0});
+    // A scan is the cheaper a query the more share it: those that few would share go on looking up.
+    for (size_t walked = SIZE_MAX; !left.empty() && left.size() < walked / 2;) {
+        walked = left.size();
+        left = walk_all(query, left, request, emit);
+    }
     counters_.queries += query.queries.count;
     counters_.scans += static_cast<int64_t>(left.size());
-    if (tables_.rows != nullptr)
-        scan_rows(query, left, request, emit);
-    else
+    if (left.empty()) return;
+    const int64_t bits = tables_.plan.bits;
+    if (tables_.plan.entry == MihEntry::position) {
+        scan(CodeSource::rows({tables_.rows, tables_.count, bits}), query, left, request, emit);
+    } else if (tables_.plan.entry == MihEntry::word && query.allowed == nullptr) {
+        // The entries of a table are the codes, as blocks of one word, in another order.
+        const auto* words = reinterpret_cast<const uint64_t*>(tables_.tables[0].entries);
+        Request reordered = request;
+        reordered.positions = tables_.tables[0].positions;
+        scan(CodeSource::blocks(words, tables_.count, bits), query, left, reordered, emit);
+    } else {
         for (const int64_t q : left) scan_entries(query, q, request, emit);
+    }
 }
 
-/// Looks keys up. Returns the queries for which a scan is cheaper.
-std::vector<int64_t> MihSearcher::walk_all(const SegmentQuery& query, const Request& request,
-                                           const EmitHits& emit) const {
-    const CodesView& rows = query.queries;
+/// Looks keys up for some of the queries. Returns those for which a scan is cheaper, if they all
+/// shared it.
+std::vector<int64_t> MihSearcher::walk_all(const SegmentQuery& query,
+                                           const std::vector<int64_t>& queries,
+                                           const Request& request, const EmitHits& emit) const {
+    const auto walks = static_cast<int64_t>(queries.size());
     const int threads = resolve_threads(query.threads);
-    std::vector<uint8_t> done(static_cast<size_t>(rows.count));
-    const int64_t group = std::clamp<int64_t>(rows.count / (4 * threads), 1, 64);
-    parallel_for((rows.count + group - 1) / group, threads, query.monitor, [&](int64_t index) {
+    const double scan_cost = scan_nanoseconds(tables_.plan, tables_.count, walks);
+    std::vector<uint8_t> done(queries.size());
+    const int64_t group = std::clamp<int64_t>(walks / (4 * threads), 1, 64);
+    parallel_for((walks + group - 1) / group, threads, query.monitor, [&](int64_t index) {
         MihWalk walk(*this, query.allowed, query.monitor);
-        for (int64_t q = index * group; q < std::min(rows.count, (index + 1) * group); ++q) {
+        const int64_t end = std::min(walks, (index + 1) * group);
+        for (auto i = static_cast<size_t>(index * group); i < static_cast<size_t>(end); ++i) {
             HitSelection hits(request);
-            walk.begin(rows.data + q * bytes_per_code(rows.bits));
-            if (!walk.walk(hits)) continue;
-            emit(q, hits.sorted());
-            done[static_cast<size_t>(q)] = 1;
+            walk.begin(row_of(query, queries[i]));
+            if (!walk.walk(scan_cost, hits)) continue;
+            emit(queries[i], hits.sorted());
+            done[i] = 1;
             if (query.monitor != nullptr) query.monitor->advance(tables_.count);
         }
         count(walk);
     });
     std::vector<int64_t> left;
-    for (int64_t q = 0; q < rows.count; ++q)
-        if (done[static_cast<size_t>(q)] == 0) left.push_back(q);
+    for (size_t i = 0; i < queries.size(); ++i)
+        if (done[i] == 0) left.push_back(queries[i]);
     return left;
 }
 
-void MihSearcher::scan_rows(const SegmentQuery& query, const std::vector<int64_t>& queries,
-                            const Request& request, const EmitHits& emit) const {
-    if (queries.empty()) return;
+/// Scans for some of the queries together.
+void MihSearcher::scan(const CodeSource& codes, const SegmentQuery& query,
+                       const std::vector<int64_t>& queries, const Request& request,
+                       const EmitHits& emit) const {
     const int64_t row_bytes = bytes_per_code(tables_.plan.bits);
     std::vector<uint8_t> rows;
     for (const int64_t q : queries) {
-        const uint8_t* row = query.queries.data + q * row_bytes;
+        const uint8_t* row = row_of(query, q);
         rows.insert(rows.end(), row, row + row_bytes);
     }
     SegmentQuery left = query;
     left.queries = {rows.data(), static_cast<int64_t>(queries.size()), tables_.plan.bits};
-    flat_hits(CodeSource::rows({tables_.rows, tables_.count, tables_.plan.bits}), left, request,
-              [&](int64_t i, const std::vector<Hit>& hits) {
-                  emit(queries[static_cast<size_t>(i)], hits);
-              });
+    flat_hits(codes, left, request, [&](int64_t i, const std::vector<Hit>& hits) {
+        emit(queries[static_cast<size_t>(i)], hits);
+    });
 }
 
 /// Reads all entries of the first table for one query, on all threads.
@@ -101,7 +125,7 @@ void MihSearcher::scan_entries(const SegmentQuery& query, int64_t q, const Reque
     std::vector<HitSelection> parts(static_cast<size_t>(threads), HitSelection(request));
     parallel_for(threads, threads, query.monitor, [&](int64_t part) {
         MihWalk walk(*this, query.allowed, query.monitor);
-        walk.begin(query.queries.data + q * bytes_per_code(query.queries.bits));
+        walk.begin(row_of(query, q));
         walk.scan(tables_.count * part / threads, tables_.count * (part + 1) / threads,
                   parts[static_cast<size_t>(part)]);
         count(walk);

@@ -8,6 +8,7 @@
 #include "cpu/answers.h"
 #include "cpu/kernel_table.h"
 #include "cpu/segment_query.h"
+#include "cpu/tiles.h"
 #include "hashcore/search.h"
 #include "index/mih_tables.h"
 
@@ -44,10 +45,11 @@ class MihSearcher {
 
  private:
     void find(const SegmentQuery& query, const Request& request, const EmitHits& emit) const;
-    std::vector<int64_t> walk_all(const SegmentQuery& query, const Request& request,
-                                  const EmitHits& emit) const;
-    void scan_rows(const SegmentQuery& query, const std::vector<int64_t>& queries,
-                   const Request& request, const EmitHits& emit) const;
+    std::vector<int64_t> walk_all(const SegmentQuery& query, const std::vector<int64_t>& queries,
+                                  const Request& request, const EmitHits& emit) const;
+    void scan(const CodeSource& codes, const SegmentQuery& query,
+              const std::vector<int64_t>& queries, const Request& request,
+              const EmitHits& emit) const;
     void scan_entries(const SegmentQuery& query, int64_t q, const Request& request,
                       const EmitHits& emit) const;
 

@@ -30,7 +30,6 @@ MihWalk::MihWalk(const MihSearcher& searcher, const AllowedCodes* allowed, Monit
       kernels_(kernels()),
       allowed_(allowed),
       monitor_(monitor),
-      scan_nanoseconds_(scan_nanoseconds(tables_.plan, tables_.count)),
       states_(tables_.tables.size()) {
     if (tables_.plan.entry == MihEntry::rest)
         for (int64_t table = 0; table < tables_.plan.tables(); ++table)
@@ -55,7 +54,8 @@ void MihWalk::begin(const uint8_t* row) {
 
 double MihWalk::nanoseconds(const Work& work) const {
     return work_nanoseconds(tables_.plan, static_cast<double>(work.lookups),
-                            static_cast<double>(work.filled), static_cast<double>(work.candidates));
+                            static_cast<double>(work.filled), static_cast<double>(work.candidates),
+                            static_cast<double>(work.near));
 }
 
 size_t MihWalk::cheapest() const {
@@ -73,7 +73,7 @@ size_t MihWalk::cheapest() const {
     return best;
 }
 
-bool MihWalk::walk(HitSelection& hits) {
+bool MihWalk::walk(double scan_nanoseconds, HitSelection& hits) {
     const double spent_before = nanoseconds(work_);
     for (int64_t certain = -1; !hits.complete_within(certain); ++certain) {
         const size_t table = cheapest();
@@ -81,9 +81,9 @@ bool MihWalk::walk(HitSelection& hits) {
         const int64_t width = tables_.plan.key_width(static_cast<int64_t>(table));
         const double next = step_nanoseconds(tables_.plan, static_cast<int64_t>(table), state.next,
                                              state.codes_a_bucket);
-        if (nanoseconds(work_) - spent_before + next > scan_nanoseconds_) return false;
+        if (nanoseconds(work_) - spent_before + next > scan_nanoseconds) return false;
         const Work before = work_;
-        if (!step(table, hits)) return false;
+        if (!step(table, scan_nanoseconds, hits)) return false;
         const auto lookups = static_cast<double>(work_.lookups - before.lookups);
         const double found = static_cast<double>(work_.candidates - before.candidates) / lookups;
         expect(state, table, found);
@@ -115,7 +115,7 @@ void MihWalk::list_seen(size_t table) {
 }
 
 /// Looks up every key at distance `next`. Gives up once it has cost twice a scan.
-bool MihWalk::step(size_t table, HitSelection& hits) {
+bool MihWalk::step(size_t table, double scan_nanoseconds, HitSelection& hits) {
     const TableState& state = states_[table];
     const int64_t width = tables_.plan.key_width(static_cast<int64_t>(table));
     const double spent_before = nanoseconds(work_);
@@ -133,7 +133,7 @@ bool MihWalk::step(size_t table, HitSelection& hits) {
         }
         look_up(table, keys.data(), count, static_cast<uint32_t>(state.next), hits);
         if (monitor_ != nullptr) monitor_->advance(0);
-        if (nanoseconds(work_) - spent_before > 2 * scan_nanoseconds_) return false;
+        if (nanoseconds(work_) - spent_before > 2 * scan_nanoseconds) return false;
     }
     return true;
 }
@@ -219,6 +219,7 @@ void MihWalk::flush(size_t table, HitSelection& hits) {
     }
     pending_buckets_ = 0;
     pending_entries_ = 0;
+    work_.near += static_cast<int64_t>(found);
     take(table, found, hits);
 }
 

@@ -20,8 +20,8 @@ class MihWalk {
     void begin(const uint8_t* row);
 
     /// Looks keys up until `hits` is what a scan would find, and returns true; or returns false
-    /// once a scan seems cheaper.
-    bool walk(HitSelection& hits);
+    /// once a scan, which costs `scan_nanoseconds`, seems cheaper.
+    bool walk(double scan_nanoseconds, HitSelection& hits);
 
     /// Offers all entries [first, last) of the first table: a part of a scan.
     void scan(int64_t first, int64_t last, HitSelection& hits);
@@ -31,6 +31,7 @@ class MihWalk {
         int64_t lookups = 0;     ///< keys looked up
         int64_t filled = 0;      ///< of which had entries
         int64_t candidates = 0;  ///< entries compared
+        int64_t near = 0;        ///< of which were near enough to look at
     };
     const Work& work() const { return work_; }
 
@@ -45,7 +46,7 @@ class MihWalk {
 
     size_t cheapest() const;
     void expect(TableState& state, size_t table, double found) const;
-    bool step(size_t table, HitSelection& hits);
+    bool step(size_t table, double scan_nanoseconds, HitSelection& hits);
     void look_up(size_t table, const uint32_t* keys, size_t count, uint32_t base,
                  HitSelection& hits);
     void push(size_t table, uint64_t begin, uint64_t count, uint32_t base, HitSelection& hits);
@@ -62,7 +63,6 @@ class MihWalk {
     const KernelTable& kernels_;
     const AllowedCodes* allowed_;
     Monitor* monitor_;
-    double scan_nanoseconds_;
     std::vector<TableState> states_;
     std::vector<std::vector<uint32_t>> rest_bits_;
     std::vector<SeenKey> seen_;  // of the step under way

@@ -310,7 +310,11 @@ def from_codes(*args: Any, **options: Any) -> Callable[[], object]:
         (from_codes(codes_of(2), bits=70), ValueError, r"expected uint8 \[n, 9\]"),
         (from_codes(codes_of(2), bits=70, copy=False), ValueError, r"expected uint8 \[n, 9\]"),
         (from_codes(codes_of(4)[::2], copy=False), ValueError, "C-contiguous"),
-        (from_codes(codes_of(2), kind="tree"), ValueError, "kind: expected 'flat', 'mih' or 'auto'"),
+        (
+            from_codes(codes_of(2), kind="tree"),
+            ValueError,
+            "kind: expected 'flat', 'mih' or 'auto'",
+        ),
         (
             from_codes(codes_of(2), kind="tree", copy=False),
             ValueError,

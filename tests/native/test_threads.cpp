@@ -84,7 +84,7 @@ void search_while_another_adds_and_saves() {
     const Codes codes = random_codes(batch * batches, 1);
     const TemporaryFolder folder;
     const std::string path = folder.path("growing.hci");
-    auto index = make_index(bits, "flat", 0);
+    auto index = make_index(bits, "flat", {}, 0);
     index->add(slice(codes, 0, batch), nullptr, std::vector<int64_t>(batch).data(), nullptr);
     std::atomic<bool> done{false};
 
@@ -122,7 +122,7 @@ void search_while_codes_come_and_go() {
     current_case = "search while codes come and go";
     constexpr int64_t staying = 3000, coming = 1000;
     const Codes codes = random_codes(staying + coming, 3);
-    auto index = make_index(bits, "flat", 0);
+    auto index = make_index(bits, "flat", {}, 0);
     std::vector<int64_t> ids(staying);
     index->add(slice(codes, 0, staying), nullptr, ids.data(), nullptr);
     std::vector<int64_t> guests(coming);
@@ -158,7 +158,7 @@ void many_callers_search_at_once() {
     const CodesView queries = slice(codes, 100, 70);
     const std::vector<uint32_t> classes(static_cast<size_t>(codes.count()), 3);
     const LabelledCodes labelled{slice(codes, 0, 2'000), {classes.data(), {nullptr, 0, 0}}};
-    auto index = make_index(bits, "flat", 0);
+    auto index = make_index(bits, "flat", {}, 0);
     std::vector<int64_t> ids(static_cast<size_t>(codes.count()));
     index->add(codes.view(), nullptr, ids.data(), nullptr);
     Knn expected(queries.count, 10);
@@ -222,7 +222,7 @@ void a_stop_ends_a_search_and_leaves_the_rest_alone() {
     current_case = "stop";
     force_isa("portable");  // seconds of work at any level would do; here there are some
     const Codes codes = random_codes(100'000, 3);
-    auto index = make_index(bits, "flat", 0);
+    auto index = make_index(bits, "flat", {}, 0);
     std::vector<int64_t> ids(static_cast<size_t>(codes.count()));
     index->add(codes.view(), nullptr, ids.data(), nullptr);
     const std::vector<uint32_t> classes(ids.size(), 1);

@@ -24,8 +24,10 @@ inline void count_hits(Collector& collector, size_t first_new) {
         ++collector.histogram[distance];
         collector.below += distance < collector.limit;
         while (collector.below >= collector.k) {
+            const uint32_t farthest = collector.histogram[collector.limit - 1];
+            if (collector.keeps_ties && collector.below - farthest < collector.k) break;
             --collector.limit;
-            collector.below -= collector.histogram[collector.limit];
+            collector.below -= farthest;
         }
     }
 }
