@@ -59,6 +59,29 @@ void replace(const std::string& from, const std::string& to) {
     if (rename(from.c_str(), to.c_str()) != 0) throw_errno(to);
 }
 
+/// Whether `path` names the file that is open.
+bool is_still_at(const std::string& path, int descriptor) {
+    struct stat named, opened;
+    return stat(path.c_str(), &named) == 0 && fstat(descriptor, &opened) == 0 &&
+           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+/// Opens a file, or makes it, for this process alone.
+int open_locked(const std::string& path) {
+    for (;;) {
+        const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (descriptor < 0) throw_errno(path);
+        if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+            const int error = errno == EWOULDBLOCK ? EBUSY : errno;
+            close(descriptor);
+            errno = error;
+            throw_errno(path);
+        }
+        if (is_still_at(path, descriptor)) return descriptor;
+        close(descriptor);  // its builder gave it another name between open and flock
+    }
+}
+
 void sync_folder_of(const std::string& path) {
     const std::filesystem::path parent = std::filesystem::path(path).parent_path();
     const std::filesystem::path folder = parent.empty() ? "." : parent;
@@ -109,15 +132,7 @@ void AtomicFile::commit() {
 }
 
 WorkFile::WorkFile(const std::string& path)
-    : path_(target_of(path)), working_(path_ + ".building") {
-    descriptor_ = open(working_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) throw_errno(working_);
-    if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-    const int error = errno == EWOULDBLOCK ? EBUSY : errno;
-    close(descriptor_);
-    errno = error;
-    throw_errno(working_);
-}
+    : path_(target_of(path)), working_(path_ + ".building"), descriptor_(open_locked(working_)) {}
 
 WorkFile::~WorkFile() {
     if (descriptor_ >= 0) close(descriptor_);
