@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "core/pages.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::array<uint8_t, 8> work_magic = {0x89, 'H', 'C', 'W', 'R', 'K', 0x0D, 0x0A};
 constexpr size_t contents_at = 8;
-constexpr size_t written_at = 16;  // u64 a section
+constexpr size_t progress_at = 16;  // a section: u64 bytes written, u64 their XXH64
 constexpr size_t checksum_at = page_size - 8;
 constexpr uint64_t chunk_size = uint64_t{4} << 20;
 
@@ -36,7 +37,7 @@ const FileBuild::Section& FileBuild::find(SectionName name) const {
                          [name](const Section& section) { return section.name == name; });
 }
 
-/// Takes up what an earlier build of the same contents left.
+/// Takes up what an earlier build of the same contents left; false where that is not whole.
 bool FileBuild::resume(Monitor* monitor) {
     std::array<uint8_t, page_size> page{};
     if (file_.size() < page_size) return false;
@@ -45,12 +46,15 @@ bool FileBuild::resume(Monitor* monitor) {
                       take<uint64_t>(page.data(), checksum_at) == xxh64(page.data(), checksum_at) &&
                       take<uint64_t>(page.data(), contents_at) == contents_;
     if (!ours) return false;
+    std::vector<Section> found = sections_;
     std::vector<uint8_t> chunk(chunk_size);
-    size_t at = written_at;
-    for (Section& section : sections_) {
+    size_t at = progress_at;
+    for (Section& section : found) {
         const auto written = take<uint64_t>(page.data(), at);
-        at += sizeof written;
-        if (written > section.size || section.offset + written > file_.size()) return false;
+        const auto checksum = take<uint64_t>(page.data(), at + 8);
+        at += 16;
+        const bool there = written == 0 || section.offset + written <= file_.size();
+        if (written > section.size || !there) return false;
         while (section.written < written) {
             const uint64_t step = std::min(chunk_size, written - section.written);
             file_.read_at(chunk.data(), step, section.offset + section.written);
@@ -58,7 +62,9 @@ bool FileBuild::resume(Monitor* monitor) {
             section.written += step;
             if (monitor != nullptr) monitor->advance(0);
         }
+        if (section.hash.digest() != checksum) return false;
     }
+    sections_ = std::move(found);
     return true;
 }
 
@@ -75,10 +81,11 @@ void FileBuild::checkpoint() {
     std::array<uint8_t, page_size> page{};
     std::memcpy(page.data(), work_magic.data(), work_magic.size());
     put(page.data(), contents_at, contents_);
-    size_t at = written_at;
+    size_t at = progress_at;
     for (const Section& section : sections_) {
         put(page.data(), at, section.written);
-        at += sizeof section.written;
+        put(page.data(), at + 8, section.hash.digest());
+        at += 16;
     }
     put(page.data(), checksum_at, xxh64(page.data(), checksum_at));
     file_.write_at(page.data(), page.size(), 0);
