@@ -29,7 +29,7 @@ std::unique_ptr<FlatSegment> FlatSegment::borrow(CodesView rows,
 
 FlatSegment::FlatSegment(const SectionLoader& loader, uint32_t part)
     : bits_(loader.file().header().bits), count_(loader.file().header().parts[part].codes) {
-    // The count is at most the file's size, so this does not overflow.
+    // The header's count is below 2^40, so this does not overflow.
     const int64_t words = interleaved_words(count_, bits_);
     const SectionName name{SectionTag::codes, part};
     if (loader.maps())

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/xxh64.h"
+#include "cpu/kernel_table.h"
 #include "hashcore/codes.h"
 #include "hashcore/errors.h"
 
@@ -189,7 +190,7 @@ void IndexFile::check_sections() const {
         fail("impossible width or next id in the header");
     for (const PartCounts& part : header_.parts)
         if (part.codes < 0 || static_cast<uint64_t>(part.codes) > file_.size() ||
-            part.removed < 0 || part.removed > part.codes)
+            part.codes >> position_bits != 0 || part.removed < 0 || part.removed > part.codes)
             fail("impossible code count in the header");
 }
 
