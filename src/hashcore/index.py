@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -103,14 +104,15 @@ class Index:
     ) -> Index:
         """Write an index file without ever holding the index, and map it.
 
-        What a kill or an error leaves beside ``path`` is taken up by the next call with the same
-        codes and arguments.
+        ``path`` is the old file, or none, until the new one is whole. Of kind mih, a kill, Ctrl-C
+        or an error leaves ``<path>.building``: the next call with the same codes and arguments goes
+        on with it, one with others replaces it, and it may be deleted.
 
         Args:
             path: The file.
             codes: uint8 ``[n, ceil(bits / 8)]``, an array or a ``numpy.memmap``, read several times
-                and never copied; or an iterable of such arrays, which first go to
-                ``<path>.codes``.
+                and never copied; or an iterable of such arrays, which first go to a file without a
+                name in the folder of ``path``.
             ids: int64 ``[n]``, ascending; default 0..n-1.
             bits: Width of a code; default 8 a byte.
             kind: As of the index.
@@ -129,7 +131,7 @@ class Index:
         """
         params = _mih_params(kind, layout, tables, radius, None)
         given = None if ids is None else as_array(ids, "ids")
-        with as_one_array(codes, f"{os.fspath(path)}.codes", progress) as rows:
+        with as_one_array(codes, Path(os.fsdecode(path)).parent, progress) as rows:
             width = 8 * rows.shape[1] if bits is None else bits
             _core.Index.build(
                 _encoded(path), rows, given, width, kind, params, memory_budget, threads, progress
@@ -336,7 +338,8 @@ class Index:
     def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
         """Write the index to one file, atomically: a kill leaves the old file or the new one.
 
-        A symbolic link stays, and what it points to is replaced.
+        A symbolic link stays, and what it points to is replaced. A kill can also leave
+        ``<path>.tmp-<number>``, which nothing reads and which may be deleted.
 
         Raises:
             OSError: the system refused; the file is the old one, or none, or the whole new one.
@@ -358,7 +361,8 @@ class Index:
         Args:
             path: The file.
             mmap: Leave the codes in the file and read them as searches need them.
-            verify: Check every byte against its checksum first. The header is always checked.
+            verify: Check every byte against its checksum first. The header is always checked; what
+                else is damaged gives wrong answers without it, and of kind mih may end the process.
             threads: Threads of this index's calls.
             progress: Called with (done, total) now and then, counting bytes.
 

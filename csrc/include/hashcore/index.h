@@ -56,7 +56,8 @@ class Index {
     /// for an id that is not there.
     virtual void get(const int64_t* ids, int64_t count, uint8_t* out) const = 0;
 
-    /// Atomic: a kill at any moment leaves the old file or the new one.
+    /// Atomic: a kill at any moment leaves the old file or the new one, and perhaps a
+    /// "<path>.tmp-<number>" that nothing reads.
     virtual void save(const std::string& path, Monitor* monitor) const = 0;
 };
 
