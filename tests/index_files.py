@@ -3,31 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 import hashcore
 import reference
 
 
-def sample(bits: int, count: int, *, own_ids: bool) -> hashcore.Index:
-    rng = np.random.default_rng(bits + count)
-    index = hashcore.Index(bits)
+@dataclass(frozen=True)
+class Layout:
+    """A width of code, and how its index lays such codes."""
+
+    bits: int
+    kind: hashcore.index.IndexKind
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def index(self) -> hashcore.Index:
+        return hashcore.Index(self.bits, self.kind, **self.params)
+
+
+# The widths have pad bits where codes may have them.
+LAYOUTS = {
+    "flat": Layout(60, "flat"),
+    "fast": Layout(60, "mih", {"tables": 2, "radius": 1}),
+    "compact": Layout(60, "mih", {"tables": 2, "radius": 1, "layout": "compact"}),
+    "wide": Layout(100, "mih", {"tables": 2, "radius": 1}),
+}
+
+
+def sample(layout: int | Layout, count: int, *, own_ids: bool) -> hashcore.Index:
+    """Codes of a flat index of that width, or of another one."""
+    index = hashcore.Index(layout, "flat") if isinstance(layout, int) else layout.index()
+    rng = np.random.default_rng(index.bits + count)
     ids = rng.permutation(3 * count)[:count].astype(np.int64) if own_ids else None
-    index.add(reference.random_codes(rng, count, bits), ids)
+    index.add(reference.random_codes(rng, count, index.bits), ids)
     return index
 
 
-def worn(bits: int, count: int) -> hashcore.Index:
+def worn(layout: int | Layout, count: int) -> hashcore.Index:
     """An index whose file has every section: ids, a delta, and removed codes in both parts."""
-    index = sample(bits, count, own_ids=True)
+    index = sample(layout, count, own_ids=True)
     there = index.ids
     between = np.setdiff1d(np.arange(there[-1]), there)[:count]
-    index.add(reference.random_codes(np.random.default_rng(1), len(between), bits), between)
+    rng = np.random.default_rng(1)
+    index.add(reference.random_codes(rng, len(between), index.bits), between)
     assert index.remove(np.concatenate([there[::3], between[::5]])) > 0
     return index
+
+
+def nearest(index: hashcore.Index, queries: NDArray[np.uint8], threads: int = 1) -> bytes:
+    """All that a search gives."""
+    found = index.search(queries, 20, threads=threads)
+    return found.distances.tobytes() + found.ids.tobytes() + found.counts.tobytes()
+
+
+def near(index: hashcore.Index, queries: NDArray[np.uint8], threads: int = 1) -> bytes:
+    """All that a range search gives."""
+    found = index.range_search(queries, index.bits // 4, threads=threads)
+    return found.lims.tobytes() + found.distances.tobytes() + found.ids.tobytes()
+
+
+def answers(index: hashcore.Index, queries: NDArray[np.uint8], threads: int = 1) -> bytes:
+    return nearest(index, queries, threads) + near(index, queries, threads)
 
 
 def sections_of(data: bytes) -> dict[tuple[int, int], tuple[int, int, int]]:

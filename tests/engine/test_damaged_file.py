@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,39 +10,55 @@ import numpy as np
 import pytest
 
 import hashcore
-from index_files import rewrite_section, sample, with_header, worn
+from index_files import LAYOUTS, rewrite_section, sample, with_header, worn
+
+HEADER_BYTES = 4096
 
 
-def test_every_truncation_and_extension_is_refused(tmp_path: Path) -> None:
+def refusal(path: Path, *, mmap: bool = False, verify: bool = True) -> str:
+    """What load() says against a file; empty where it takes it."""
+    try:
+        hashcore.Index.load(path, mmap=mmap, verify=verify)
+    except hashcore.FormatError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("layout", ["flat", "fast"])
+def test_every_truncation_and_extension_is_refused(tmp_path: Path, layout: str) -> None:
     path = tmp_path / "f"
-    worn(64, 600).save(path)
-    data = path.read_bytes()
-    lengths = {0, 1, 7, 8, 4095, 4096, 4097, 8192, len(data) // 2, len(data) - 4096, len(data) - 1}
-    for length in sorted(lengths):
-        path.write_bytes(data[:length])
-        for mmap in (False, True):
-            with pytest.raises(hashcore.FormatError, match=r"truncated|not a hashcore"):
-                hashcore.Index.load(path, mmap=mmap, verify=False)
-    path.write_bytes(data + b"\0")
-    with pytest.raises(hashcore.FormatError, match=r"trailing bytes: .* expected"):
-        hashcore.Index.load(path)
+    worn(LAYOUTS[layout], 40).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0")
+    assert "trailing bytes: " in refusal(path)
+    taken = []
+    for length in range(len(whole) - 1, -1, -1):
+        os.truncate(path, length)
+        said = refusal(path, mmap=bool(length % 2), verify=False)
+        if not said.startswith((f"{path}: truncated: {length} ", f"{path}: not a hashcore index")):
+            taken.append((length, said))
+    assert taken == []
+    path.write_bytes(whole)
+    assert refusal(path) == ""
 
 
-def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_changed_byte_is_refused(tmp_path: Path, layout: str) -> None:
+    """Any byte at all where the file is verified, those of the header always."""
     path = tmp_path / "f"
-    worn(24, 40).save(path)
-    data = bytearray(path.read_bytes())
-    rng = np.random.default_rng(0)
-    places = np.concatenate([np.arange(330), rng.integers(0, len(data), 400)])
-    for place in places.tolist():
-        bit = 1 << int(rng.integers(8))
-        data[place] ^= bit
-        path.write_bytes(data)
-        with pytest.raises(hashcore.FormatError, match=str(path)):
-            hashcore.Index.load(path, mmap=bool(place % 2))
-        data[place] ^= bit
-    path.write_bytes(data)
-    hashcore.Index.load(path)
+    worn(LAYOUTS[layout], 40).save(path)
+    whole = path.read_bytes()
+    flips = np.random.default_rng(0).integers(1, 256, len(whole)).tolist()
+    taken = []
+    with path.open("r+b", buffering=0) as file:
+        for place, flip in enumerate(flips):
+            os.pwrite(file.fileno(), bytes([whole[place] ^ flip]), place)
+            in_header = place < HEADER_BYTES
+            if not refusal(path, mmap=bool(place % 2), verify=not in_header).startswith(f"{path}:"):
+                taken.append(place)
+            os.pwrite(file.fileno(), whole[place : place + 1], place)
+    assert taken == []
+    assert refusal(path) == ""
 
 
 @pytest.mark.parametrize(
@@ -54,6 +71,7 @@ def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
         (20, 7, "unknown index kind 7"),
         (24, 0, "impossible width"),
         (24, 2**40, "impossible width"),
+        (24, 65537, "impossible width"),
         (24, 128, r"section 1 of part 0 has 320 bytes, expected 640"),
         (32, 2**60, "impossible code count"),
         (32, 41, "section 1 of part 0 has 320 bytes, expected 384"),
