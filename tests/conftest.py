@@ -22,6 +22,10 @@ settings.register_profile("long", max_examples=20_000, deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=8, help="kills of each kind of writer")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets: ``HASHCORE_DATA``, or ``../shared/data`` beside the project."""
