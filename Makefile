@@ -83,6 +83,7 @@ sanitize: $(VENV)/.installed
 		-Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 	$(CMAKE) --build build/native/asan
 	$(CTEST) build/native/asan
+	build/native/asan/tests/native/fuzz_load 60 tests/formats
 	$(CMAKE) --preset tsan
 	$(CMAKE) --build build/native/tsan
 	$(CTEST) build/native/tsan
