@@ -18,6 +18,9 @@ namespace {
 
 constexpr int64_t bits = 100;
 
+/// Given, for to find them takes a sanitized build long.
+const MihParams few_tables{MihParams::Layout::fast, 4, 10, std::nullopt};
+
 Codes random_codes(int64_t count, uint64_t seed) {
     Rng rng(seed);
     Codes centres(3, bits);
@@ -78,13 +81,13 @@ bool is_answer_of_some_prefix(const Index& index, const Codes& codes, CodesView 
     return false;
 }
 
-void search_while_another_adds_and_saves() {
-    current_case = "search while another adds and saves";
+void search_while_another_adds_and_saves(const std::string& kind) {
+    current_case = kind + ": search while another adds and saves";
     constexpr int64_t batch = 500, batches = 40;
     const Codes codes = random_codes(batch * batches, 1);
     const TemporaryFolder folder;
     const std::string path = folder.path("growing.hci");
-    auto index = make_index(bits, "flat", {}, 0);
+    auto index = make_index(bits, kind, few_tables, 0);
     index->add(slice(codes, 0, batch), nullptr, std::vector<int64_t>(batch).data(), nullptr);
     std::atomic<bool> done{false};
 
@@ -118,11 +121,11 @@ void search_while_another_adds_and_saves() {
     EXPECT(index->size() == codes.count());
 }
 
-void search_while_codes_come_and_go() {
-    current_case = "search while codes come and go";
+void search_while_codes_come_and_go(const std::string& kind) {
+    current_case = kind + ": search while codes come and go";
     constexpr int64_t staying = 3000, coming = 1000;
     const Codes codes = random_codes(staying + coming, 3);
-    auto index = make_index(bits, "flat", {}, 0);
+    auto index = make_index(bits, kind, few_tables, 0);
     std::vector<int64_t> ids(staying);
     index->add(slice(codes, 0, staying), nullptr, ids.data(), nullptr);
     std::vector<int64_t> guests(coming);
@@ -152,13 +155,13 @@ void search_while_codes_come_and_go() {
     EXPECT(index->size() == staying);
 }
 
-void many_callers_search_at_once() {
-    current_case = "many callers search at once";
+void many_callers_search_at_once(const std::string& kind) {
+    current_case = kind + ": many callers search at once";
     const Codes codes = random_codes(30'000, 2);
     const CodesView queries = slice(codes, 100, 70);
     const std::vector<uint32_t> classes(static_cast<size_t>(codes.count()), 3);
     const LabelledCodes labelled{slice(codes, 0, 2'000), {classes.data(), {nullptr, 0, 0}}};
-    auto index = make_index(bits, "flat", {}, 0);
+    auto index = make_index(bits, kind, few_tables, 0);
     std::vector<int64_t> ids(static_cast<size_t>(codes.count()));
     index->add(codes.view(), nullptr, ids.data(), nullptr);
     Knn expected(queries.count, 10);
@@ -288,9 +291,11 @@ void an_exception_of_a_task_reaches_its_own_caller() {
 }
 
 int run() {
-    search_while_another_adds_and_saves();
-    search_while_codes_come_and_go();
-    many_callers_search_at_once();
+    for (const char* kind : {"flat", "mih"}) {
+        search_while_another_adds_and_saves(kind);
+        search_while_codes_come_and_go(kind);
+        many_callers_search_at_once(kind);
+    }
     parallel_for_may_nest_and_share();
     an_exception_of_a_task_reaches_its_own_caller();
     a_stop_ends_a_search_and_leaves_the_rest_alone();
