@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 import hashcore
@@ -30,3 +33,9 @@ def flat_index(bits: int, codes: Codes) -> hashcore.Index:
     index = hashcore.Index(bits, kind="flat")
     index.add(codes)
     return index
+
+
+def real_data_folder() -> Path:
+    """The folder of real data sets: ``HASHCORE_DATA``, or ``../shared/data`` beside the project."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("HASHCORE_DATA", beside))
