@@ -17,7 +17,7 @@ INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 CMAKE := PATH="$(abspath $(BIN)):$$PATH" cmake
 CTEST := $(BIN)/ctest --output-on-failure --parallel $(WORKERS) --test-dir
 
-.PHONY: help demo test lint format bench bench-compare sanitize neon clean
+.PHONY: help demo test lint format bench bench-compare billion sanitize neon clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make format  rewrite style"
 	@echo "make bench   measure against the peers; results in bench/results (BENCH_FLAGS=--quick)"
 	@echo "make bench-compare A=old.json B=new.json    two runs of make bench side by side"
+	@echo "make billion N=1e9    build an index of 64-bit codes out of core and search it (BILLION_FLAGS)"
 	@echo "make clean   remove .venv and build"
 	@echo "make sanitize  run the engine's tests under the sanitizers (about ten minutes)"
 	@echo "make neon      run the native tests for 64-bit Arm under qemu (about three minutes)"
@@ -104,6 +105,9 @@ bench: $(VENV)/.bench
 
 bench-compare: $(VENV)/.installed
 	@$(BIN)/python -m bench.compare $(A) $(B)
+
+billion: $(VENV)/.bench
+	$(BIN)/python -m bench.billion $(if $(N),--n $(N)) $(BILLION_FLAGS)
 
 clean:
 	rm -rf $(VENV) build
