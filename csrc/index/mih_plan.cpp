@@ -116,8 +116,8 @@ std::vector<std::vector<uint32_t>> dealt(const std::vector<int64_t>& widths, Cod
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
         return imbalance[static_cast<size_t>(a)] < imbalance[static_cast<size_t>(b)];
     });
-    order.resize(static_cast<size_t>(std::accumulate(widths.begin(), widths.end(), int64_t{0})));
     if (looks_uniform(planes, order)) return in_order(widths, sample.bits);
+    order.resize(static_cast<size_t>(std::accumulate(widths.begin(), widths.end(), int64_t{0})));
 
     std::vector<std::vector<uint32_t>> keys(widths.size());
     for (const int64_t bit : order) {
