@@ -135,7 +135,10 @@ void wear(Index& index, const Codes& codes, Rng& rng) {
 /// An index of `codes`, added in several parts: in order without ids, or shuffled with ids that
 /// ascend with the rows.
 std::unique_ptr<Index> fill_index(const Codes& codes, Rng& rng) {
-    auto index = make_index(codes.bits(), draw(rng, 0, 1) == 0 ? "flat" : "auto", {}, 0);
+    constexpr std::array<const char*, 3> kinds = {"flat", "auto", "mih"};
+    MihParams params;
+    if (draw(rng, 0, 1) == 0) params.layout = MihParams::Layout::compact;
+    auto index = make_index(codes.bits(), kinds[static_cast<size_t>(draw(rng, 0, 2))], params, 0);
     const bool own_ids = draw(rng, 0, 1) == 0;
     std::vector<int64_t> order(static_cast<size_t>(codes.count())), ids(order.size());
     std::iota(order.begin(), order.end(), 0);
