@@ -9,7 +9,7 @@ struct MihParams {
     enum class Layout {
         fast = 0,  ///< tables hold the codes where they are narrow: most speed
         compact =
-            1,  ///< at most the larger of 20 bytes and 2.5 times the code, but for tiny indexes
+            1,  ///< at most the larger of 21 bytes and 2.625 times the code, but for tiny indexes
     };
     Layout layout = Layout::fast;
     std::optional<int64_t> tables;         ///< 1..32
