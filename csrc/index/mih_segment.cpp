@@ -144,6 +144,12 @@ std::vector<SectionData> MihSegment::sections(uint32_t) const {
     return mih_sections(tables_, plan_record_);
 }
 
+MihParams MihSegment::mih_params() const {
+    MihParams params;
+    params.layout = tables_.plan.layout;  // not tables and radius, which fit the codes of now
+    return params;
+}
+
 void MihSegment::add_stats(Stats& stats) const {
     const MihPlan& plan = tables_.plan;
     std::vector<int64_t> widths;

@@ -31,6 +31,7 @@ class MihSegment final : public Segment {
     void read_all(uint8_t* rows, int threads, Monitor* monitor) const override;
 
     std::vector<SectionData> sections(uint32_t part) const override;
+    MihParams mih_params() const override;
     void add_stats(Stats& stats) const override;
 
  private:

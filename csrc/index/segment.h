@@ -7,6 +7,7 @@
 #include "cpu/segment_query.h"
 #include "cpu/tiles.h"
 #include "hashcore/index.h"
+#include "hashcore/mih.h"
 #include "index/serialize.h"
 
 namespace hashcore {
@@ -51,6 +52,9 @@ class Segment {
     /// What load_segment() needs; the sections read from this segment. `part` is 0 for the base of
     /// an index and 1 for its delta.
     virtual std::vector<SectionData> sections(uint32_t part) const = 0;
+
+    /// What a segment that takes this one's place is built with, as far as a file tells.
+    virtual MihParams mih_params() const { return {}; }
 
     /// What there is to say beyond count, bits and bytes.
     virtual void add_stats(Stats& stats) const = 0;

@@ -55,6 +55,7 @@ StoredIndex::StoredIndex(const SectionLoader& loader, SegmentOptions options)
                  : std::make_unique<Part>(loader, delta_part,
                                           std::make_unique<FlatSegment>(loader, delta_part))),
       next_id_(loader.file().header().next_id) {
+    options_.mih = base_->segment().mih_params();
     check_parts(loader);
 }
 

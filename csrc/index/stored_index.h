@@ -49,7 +49,7 @@ class StoredIndex final : public Index {
     void check_parts(const SectionLoader& loader) const;
 
     const int64_t bits_;
-    const SegmentOptions options_;
+    SegmentOptions options_;  // does not change once the index is made
     mutable SharedLock lock_;
     std::unique_ptr<Part> base_;
     std::unique_ptr<Part> delta_;
