@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,17 +27,36 @@ seeds = st.integers(0, 2**32 - 1)
 levels = st.sampled_from(hashcore.isa_levels())
 filter_kinds = st.sampled_from([None, "allow", "deny", "mask"])
 shares = st.sampled_from([0.0, 0.02, 0.5, 0.98, 1.0])
+radii = st.integers(0, 4) | st.integers(0, 310)
+kinds = st.sampled_from(["flat", "mih", "auto"])
+options: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"kind": "flat"},
+        {"kind": "auto"},
+        {"kind": "mih"},
+        {"kind": "mih", "layout": "compact"},
+        {"kind": "mih", "layout": "compact", "tables": 3},
+    ]
+)
 
 
 class IndexAgainstDictionary(RuleBasedStateMachine):
-    @initialize(bits=st.sampled_from([1, 8, 64, 77, 128, 256, 300]))
-    def make(self, bits: int) -> None:
+    @initialize(
+        bits=st.sampled_from([1, 8, 50, 64, 77, 128, 256, 300]),
+        options=options,
+        count=st.sampled_from([0, 2000]),
+        seed=seeds,
+    )
+    def make(self, bits: int, options: dict[str, Any], count: int, seed: int) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.bits = bits
-        self.index = hashcore.Index(bits)
+        self.options = options | {"tables": min(bits, 3)} if "tables" in options else options
+        self.index_knows_its_options = True
+        self.index = hashcore.Index(bits, **self.options)
         self.truth: dict[int, bytes] = {}
         self.removed: set[int] = set()
         self.next_id = 0
+        self.add_with_automatic_ids(count, seed)
 
     def teardown(self) -> None:
         hashcore._core.force_isa("")
@@ -45,9 +65,19 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
     def drawn_codes(self, seed: int, count: int) -> NDArray[np.uint8]:
         return reference.random_codes(np.random.default_rng(seed), count, self.bits)
 
+    def drawn_queries(self, seed: int, count: int) -> NDArray[np.uint8]:
+        """Codes of the index among others: what is near ends a walk through hash tables."""
+        asked = self.drawn_codes(seed, count)
+        rng = np.random.default_rng(seed)
+        known = np.flatnonzero(rng.random(count) < 0.5)
+        if self.truth:
+            _, codes = self.sorted_truth()
+            asked[known] = codes[rng.integers(0, len(codes), len(known))]
+        return asked
+
     def sorted_truth(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         ids = np.array(sorted(self.truth), np.int64)
-        codes = np.array([list(self.truth[id]) for id in ids.tolist()], np.uint8)
+        codes = np.frombuffer(b"".join(self.truth[id] for id in ids.tolist()), np.uint8)
         return ids, codes.reshape(len(ids), (self.bits + 7) // 8)
 
     def remember(self, ids: list[int], codes: NDArray[np.uint8]) -> None:
@@ -123,9 +153,9 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         assert self.index.stats()["removed"] == self.index.stats()["delta"] == 0
         self.removed.clear()
         ids, codes = self.sorted_truth()
-        fresh = hashcore.Index(self.bits)
+        fresh = hashcore.Index(self.bits, **self.options)
         fresh.add(codes, ids)
-        if self.next_id == max(self.truth, default=-1) + 1:
+        if self.index_knows_its_options and self.next_id == max(self.truth, default=-1) + 1:
             assert self.file_of(self.index) == self.file_of(fresh)
 
     def file_of(self, index: hashcore.Index) -> bytes:
@@ -133,11 +163,15 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         index.save(path)
         return path.read_bytes()
 
-    @rule(copy=st.booleans(), own_ids=st.booleans())
-    def start_anew_from_the_same_codes(self, copy: bool, own_ids: bool) -> None:
+    @rule(kind=kinds, copy=st.booleans(), own_ids=st.booleans())
+    def start_anew_from_the_same_codes(self, kind: Any, copy: bool, own_ids: bool) -> None:
         ids, codes = self.sorted_truth()
         given = ids if own_ids else None
-        self.index = hashcore.Index.from_codes(codes, given, bits=self.bits, copy=copy)
+        self.options = {"kind": kind if copy else "flat"}
+        self.index_knows_its_options = True
+        self.index = hashcore.Index.from_codes(
+            codes, given, bits=self.bits, copy=copy, **self.options
+        )
         if not own_ids:
             self.truth = dict(enumerate(self.truth[id] for id in ids.tolist()))
         self.removed.clear()
@@ -149,11 +183,13 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         path = Path(self.folder.name) / "codes.hci"
         self.index.save(path)
         self.index = hashcore.Index.load(path, mmap=mmap, verify=verify)
+        # A file tells the kind and the layout of tables, not whether their number was asked for.
+        self.index_knows_its_options &= "tables" not in self.options
 
     @rule(
         queries=st.integers(0, 40),
-        k=st.integers(0, 40) | st.just(2000),
-        distance=st.none() | st.integers(0, 310),
+        k=st.integers(0, 40) | st.sampled_from([1, 2000]),
+        distance=st.none() | radii,
         kind=filter_kinds,
         share=shares,
         threads=st.integers(1, 4),
@@ -171,7 +207,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         level: str,
         seed: int,
     ) -> None:
-        asked = self.drawn_codes(seed, queries)
+        asked = self.drawn_queries(seed, queries)
         chosen, allowed = self.drawn_filter(kind, share, seed)
         hashcore._core.force_isa(level)
         result = self.index.search(asked, k, max_distance=distance, filter=chosen, threads=threads)
@@ -184,7 +220,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
 
     @rule(
         queries=st.integers(0, 5),
-        radius=st.integers(0, 310),
+        radius=radii,
         max_results=st.none() | st.integers(0, 40),
         kind=filter_kinds,
         share=shares,
@@ -203,7 +239,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
         level: str,
         seed: int,
     ) -> None:
-        asked = self.drawn_codes(seed, queries)
+        asked = self.drawn_queries(seed, queries)
         chosen, allowed = self.drawn_filter(kind, share, seed)
         hashcore._core.force_isa(level)
         result = self.index.range_search(
@@ -232,6 +268,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
     def holds_what_was_added_and_not_removed(self) -> None:
         ids, codes = self.sorted_truth()
         assert len(self.index) == len(ids) == self.index.stats()["codes"]
+        assert self.index.kind == self.options["kind"].replace("auto", "flat")
         np.testing.assert_array_equal(self.index.ids, ids)
         np.testing.assert_array_equal(self.index.get(ids), codes)
 
