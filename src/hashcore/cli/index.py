@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -15,8 +15,11 @@ import hashcore
 from hashcore._arrays import describe
 from hashcore.cli._arrays import open_array, open_codes
 from hashcore.cli._parse import parse, progress_bar
+from hashcore.index import IndexKind, Layout
 
 _DESCRIPTION = """Build an index file from .npy files of packed codes, which are memory-mapped.
+
+The index is never held in memory, and a build that was killed goes on when it is run again.
 
 Example:  hashcore index codes.npy --out pictures.hci"""
 _ROWS_AT_A_TIME = 1 << 20
@@ -34,8 +37,13 @@ class IndexOptions:
     """Width of the codes; 8 x bytes when None."""
     ids: Path | None = None
     """A .npy file with an int64 id for every code; their positions when None."""
-    kind: Literal["flat", "auto"] = "flat"
-    """Kind of the index; every kind is exact."""
+    kind: IndexKind = "auto"
+    """Kind of the index; every kind is exact. auto takes hash tables (mih) where they are expected
+    to make searches clearly faster."""
+    layout: Layout | None = None
+    """Of mih: fast, or compact, about half its size."""
+    memory: float | None = None
+    """GiB to hold while building; half of the machine's memory when None."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -52,23 +60,30 @@ def main(args: Sequence[str]) -> int:
             )
     total = sum(len(codes) for _, codes in parts)
     ids = _ids(options.ids, total)
-    index = hashcore.Index(8 * width if options.bits is None else options.bits, options.kind)
+    codes = parts[0][1]
+    chunks = (part[i : i + _ROWS_AT_A_TIME] for _, part in parts for i in _starts(part))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    if ids is not None and np.any(ids[1:] <= ids[:-1]):
+        order = np.argsort(ids, kind="stable")
+        codes, ids = np.concatenate([part for _, part in parts])[order], ids[order]
+        parts = parts[:1]
     with progress_bar("index", "code") as progress:
-        done = 0
-        for _, codes in parts:
-            for start in range(0, len(codes), _ROWS_AT_A_TIME):
-                chunk = np.array(codes[start : start + _ROWS_AT_A_TIME])
-                index.add(chunk, None if ids is None else np.array(ids[done : done + len(chunk)]))
-                done += len(chunk)
-                progress(done, total)
-    if index.stats()["delta"] > 0:  # codes that came below others, or after what cannot grow
-        with progress_bar("compact", "code") as progress:
-            index.compact(progress=progress)
-    with progress_bar("write", "B") as progress:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        index.save(options.out, progress=progress)
+        index = hashcore.Index.build(
+            options.out,
+            codes if len(parts) == 1 else chunks,
+            ids,
+            bits=8 * width if options.bits is None else options.bits,
+            kind=options.kind,
+            layout=options.layout,
+            memory_budget=None if options.memory is None else int(options.memory * 2**30),
+            progress=progress,
+        )
     print(f"{options.out}: {len(index):,} codes of {index.bits} bits, {index.kind}")
     return 0
+
+
+def _starts(part: NDArray[np.uint8]) -> range:
+    return range(0, len(part), _ROWS_AT_A_TIME)
 
 
 def _ids(path: Path | None, total: int) -> NDArray[np.int64] | None:
