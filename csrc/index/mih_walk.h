@@ -55,7 +55,7 @@ class MihWalk {
     void take(size_t table, size_t found, HitSelection& hits);
     double nanoseconds(const Work& work) const;
 
-    static constexpr size_t keys_at_once = 256;
+    static constexpr size_t keys_at_once = 64;
     static constexpr size_t entries_at_once = 2048;
 
     const MihSearcher& searcher_;

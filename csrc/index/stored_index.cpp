@@ -159,8 +159,8 @@ void StoredIndex::compact(Monitor* monitor) {
     std::unique_ptr<Part> old_base;  // as in add()
     std::unique_ptr<Part> old_delta;
     const SharedLock::Writing lock(lock_, monitor);
-    const bool base_is_whole = base_->removed().count() == 0 && delta_->live() == 0 &&
-                               !wants_other_kind(monitor);
+    const bool base_is_whole =
+        base_->removed().count() == 0 && delta_->live() == 0 && !wants_other_kind(monitor);
     std::unique_ptr<Part> delta = empty_part(bits_);
     if (!base_is_whole) old_base = std::exchange(base_, rebuilt(monitor));
     old_delta = std::exchange(delta_, std::move(delta));

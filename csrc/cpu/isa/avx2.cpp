@@ -1,6 +1,7 @@
 // AVX2: bits counted by nibble look-up in bytes, widened to 64-bit lanes by SAD.
 #include <immintrin.h>
 
+#include "cpu/kernels/packed_words.inl.h"
 #include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
@@ -22,7 +23,25 @@ struct Avx2 {
     static uint64_t popcount(uint64_t x) { return static_cast<uint64_t>(__builtin_popcountll(x)); }
     template <class WordOf>
     static Words gather(const WordOf& word_of) {
-        return (Words)Plane{word_of(0), word_of(1), word_of(2), word_of(3)};
+        const auto lane = [&](size_t i) { return static_cast<long long>(word_of(i)); };
+        return _mm256_set_epi64x(lane(3), lane(2), lane(1), lane(0));
+    }
+    /// Two of them lie in 16 bytes; zeros are shuffled in above each.
+    struct Packing {
+        size_t bytes;
+        __m256i order;
+        explicit Packing(size_t width) : bytes(width) {
+            uint8_t from[16];
+            pair_order(width, from);
+            order = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<__m128i*>(from)));
+        }
+    };
+    static Words load_packed(const uint8_t* from, const Packing& packing) {
+        const auto* low = reinterpret_cast<const __m128i*>(from);
+        const auto* high = reinterpret_cast<const __m128i*>(from + 2 * packing.bytes);
+        const __m256i pairs = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(low)),
+                                                      _mm_loadu_si128(high), 1);
+        return _mm256_shuffle_epi8(pairs, packing.order);
     }
     static Sum zero() { return _mm256_setzero_si256(); }
     static Sum add_bits(Sum sum_u8x32, Words a, Words b) {

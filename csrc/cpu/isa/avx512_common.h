@@ -7,6 +7,7 @@
 
 #include "cpu/kernel_table.h"
 #include "cpu/kernels/pack.inl.h"
+#include "cpu/kernels/packed_words.inl.h"
 
 namespace hashcore {
 namespace {
@@ -21,10 +22,34 @@ struct Avx512Common {
         return _mm512_set1_epi64(static_cast<long long>(value));
     }
     static uint64_t popcount(uint64_t x) { return static_cast<uint64_t>(__builtin_popcountll(x)); }
+    static __m512i join(__m128i a, __m128i b, __m128i c, __m128i d) {
+        const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+        const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);
+        return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
     template <class WordOf>
     static Words gather(const WordOf& word_of) {
-        return (Words)Plane{word_of(0), word_of(1), word_of(2), word_of(3),
-                            word_of(4), word_of(5), word_of(6), word_of(7)};
+        const auto pair = [&](size_t i) {
+            return _mm_set_epi64x(static_cast<long long>(word_of(i + 1)),
+                                  static_cast<long long>(word_of(i)));
+        };
+        return join(pair(0), pair(2), pair(4), pair(6));
+    }
+    /// Two of them lie in 16 bytes; zeros are shuffled in above each.
+    struct Packing {
+        size_t bytes;
+        __m512i order;
+        explicit Packing(size_t width) : bytes(width) {
+            uint8_t from[16];
+            pair_order(width, from);
+            order = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<__m128i*>(from)));
+        }
+    };
+    static Words load_packed(const uint8_t* from, const Packing& packing) {
+        const auto pair = [&](size_t i) {
+            return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * packing.bytes));
+        };
+        return _mm512_shuffle_epi8(join(pair(0), pair(2), pair(4), pair(6)), packing.order);
     }
     static Sum zero() { return _mm512_setzero_si512(); }
     static Words add(Words a, Words b) { return _mm512_add_epi64(a, b); }

@@ -1,6 +1,7 @@
 // NEON: bits counted in bytes by CNT, widened to 64-bit lanes by pairwise adds.
 #include <arm_neon.h>
 
+#include "cpu/kernels/packed_words.inl.h"
 #include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
@@ -19,6 +20,18 @@ struct Neon {
     template <class WordOf>
     static Words gather(const WordOf& word_of) {
         return vcombine_u64(vcreate_u64(word_of(0)), vcreate_u64(word_of(1)));
+    }
+    /// Both lie in 16 bytes; zeros are shuffled in above each.
+    struct Packing {
+        uint8x16_t order;
+        explicit Packing(size_t width) {
+            uint8_t from[16];
+            pair_order(width, from);
+            order = vld1q_u8(from);
+        }
+    };
+    static Words load_packed(const uint8_t* from, const Packing& packing) {
+        return vreinterpretq_u64_u8(vqtbl1q_u8(vld1q_u8(from), packing.order));
     }
     static Sum zero() { return vdupq_n_u8(0); }
     static Sum add_bits(Sum sum_u8x16, Words a, Words b) {

@@ -1,5 +1,6 @@
 // Plain C++20: every CPU runs it, and the other levels are measured against it.
 #include "cpu/kernels/half.inl.h"
+#include "cpu/kernels/packed_words.inl.h"
 #include "cpu/kernels/table.inl.h"
 
 namespace hashcore {
@@ -39,6 +40,15 @@ struct Portable {
         Words x;
         for (size_t i = 0; i < lanes; ++i) x.lane[i] = word_of(i);
         return x;
+    }
+    struct Packing {
+        size_t bytes;
+        uint64_t own;
+        explicit Packing(size_t width)
+            : bytes(width), own(width == 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * width)) - 1) {}
+    };
+    static Words load_packed(const uint8_t* from, const Packing& packing) {
+        return gather([&](size_t i) { return load_word(from + i * packing.bytes) & packing.own; });
     }
     static Sum zero() { return broadcast(0); }
     static Sum add_bits(Sum sum, const Words& a, const Words& b) {

@@ -1,15 +1,10 @@
 // Scans of the buckets of a multi-index hash table: short runs of entries, most of them no hits.
 #pragma once
 #include "cpu/kernels/distances.inl.h"
+#include "cpu/kernels/packed_words.inl.h"
 
 namespace hashcore {
 namespace {
-
-inline uint64_t load_word(const uint8_t* from) {
-    uint64_t word;
-    __builtin_memcpy(&word, from, sizeof word);
-    return word;
-}
 
 /// Appends those of the lanes' entries, of which `count` exist, that lie below `limit`.
 template <class V>
@@ -53,8 +48,7 @@ size_t scan_word_buckets(const uint64_t* codes, const Bucket* buckets, size_t bu
 template <class V>
 size_t scan_rest_buckets(const uint8_t* rests, size_t rest_bytes, const Bucket* buckets,
                          size_t bucket_count, uint64_t query, uint32_t limit, Hit* found) {
-    // Eight bytes are read of every rest; those past its end are the next one's.
-    const uint64_t own = rest_bytes == 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * rest_bytes)) - 1;
+    const typename V::Packing packing(rest_bytes);
     const typename V::Words words = V::broadcast(query);
     const typename V::Words limits = V::broadcast(limit);
     return scan_each(
@@ -62,9 +56,7 @@ size_t scan_rest_buckets(const uint8_t* rests, size_t rest_bytes, const Bucket* 
             const typename V::Words bases = V::broadcast(base);
             size_t size = 0;
             for (size_t i = 0; i < count; i += V::lanes) {
-                const uint8_t* first = rests + (begin + i) * rest_bytes;
-                const auto codes = V::gather(
-                    [&](size_t lane) { return load_word(first + lane * rest_bytes) & own; });
+                const auto codes = V::load_packed(rests + (begin + i) * rest_bytes, packing);
                 const auto bits = V::widen(V::add_bits(V::zero(), codes, words));
                 size +=
                     append_below<V>(end + size, V::add(bits, bases), limits, count - i, begin + i);

@@ -1,9 +1,9 @@
 // Hamming distances of one or more queries to interleaved blocks, on the primitives of a level.
 //
 // A level `V` offers: lanes, Words (a vector of u64 lanes), Sum (bit counts being added up),
-// words_per_sum (how many words a Sum holds before it must be widened), load, broadcast, gather (a
-// vector of what word_of(lane) gives), zero, popcount (of one word), add_bits, widen, add, min,
-// below, store, append.
+// words_per_sum (how many words a Sum holds before it must be widened), load, gather (a vector of
+// what word_of(lane) gives), load_packed (of words of fewer bytes, as its Packing says), broadcast,
+// zero, popcount (of one word), add_bits, widen, add, min, below, store, append.
 #pragma once
 #include <cstddef>
 #include <cstdint>
