@@ -101,6 +101,24 @@ def test_the_engine_includes_no_python_and_no_torch() -> None:
                 assert not any(word in line for word in ("Python.h", "pybind11", "torch")), path
 
 
+ENGINE_BELOW = {
+    "core": (),
+    "cpu": ("core",),
+    "metrics": ("core", "cpu"),
+    "mih": ("core", "cpu"),
+    "index": ("core", "cpu", "mih"),
+}
+
+
+@pytest.mark.parametrize(("folder", "below"), ENGINE_BELOW.items(), ids=ENGINE_BELOW.keys())
+def test_the_engine_flows_one_way(folder: str, below: tuple[str, ...]) -> None:
+    sources = [p for p in (CSRC / folder).rglob("*") if p.suffix in {".h", ".cpp"}]
+    assert sources
+    for path in sources:
+        for included in re.findall(r'#include "([^/"]+)/', path.read_text()):
+            assert included in {"hashcore", folder, *below}, f"{path} includes {included}/"
+
+
 def test_isa_units_include_intrinsics_and_kernels_only() -> None:
     allowed = {"<immintrin.h>", "<arm_neon.h>", "<cstddef>", "<cstdint>"}
     files = [*CSRC.glob("cpu/isa/*"), *CSRC.glob("cpu/kernels/*"), CSRC / "cpu/kernel_table.h"]

@@ -7,12 +7,12 @@
 
 #include "hashcore/index.h"
 #include "index/flat_segment.h"
-#include "index/mih_build.h"
-#include "index/mih_choice.h"
 #include "index/mih_file.h"
 #include "index/mih_segment.h"
 #include "index/new_codes.h"
 #include "index/stored_index.h"
+#include "mih/build.h"
+#include "mih/choice.h"
 
 namespace hashcore {
 namespace {

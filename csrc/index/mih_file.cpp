@@ -8,9 +8,9 @@
 #include "core/large_buffer.h"
 #include "core/thread_pool.h"
 #include "index/file_build.h"
-#include "index/mih_build.h"
-#include "index/mih_choice.h"
 #include "index/mih_sections.h"
+#include "mih/build.h"
+#include "mih/choice.h"
 
 namespace hashcore {
 namespace {

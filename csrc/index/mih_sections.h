@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "index/mih_tables.h"
 #include "index/serialize.h"
+#include "mih/tables.h"
 
 namespace hashcore {
 

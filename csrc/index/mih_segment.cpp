@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "core/thread_pool.h"
-#include "index/bit_gather.h"
 #include "index/mih_sections.h"
+#include "mih/bit_gather.h"
 
 namespace hashcore {
 namespace {

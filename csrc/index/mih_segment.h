@@ -3,9 +3,9 @@
 #include <optional>
 #include <vector>
 
-#include "index/mih_search.h"
-#include "index/mih_tables.h"
 #include "index/segment.h"
+#include "mih/search.h"
+#include "mih/tables.h"
 
 namespace hashcore {
 

@@ -7,7 +7,7 @@
 #include <new>
 
 #include "check.h"
-#include "index/mih_build.h"
+#include "mih/build.h"
 
 namespace hashcore::test {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "check.h"
 #include "hashcore/index.h"
-#include "index/mih_build.h"
-#include "index/mih_plan.h"
+#include "mih/build.h"
+#include "mih/plan.h"
 #include "reference.h"
 
 namespace hashcore::test {

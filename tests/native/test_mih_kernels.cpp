@@ -9,8 +9,8 @@
 #include "check.h"
 #include "cpu/dispatch.h"
 #include "hashcore/runtime.h"
-#include "index/bit_gather.h"
-#include "index/hit_selection.h"
+#include "mih/bit_gather.h"
+#include "mih/hit_selection.h"
 #include "reference.h"
 
 namespace hashcore::test {

@@ -5,7 +5,7 @@
 #include "cpu/tiles.h"
 #include "hashcore/mih.h"
 #include "hashcore/runtime.h"
-#include "index/mih_plan.h"
+#include "mih/plan.h"
 
 namespace hashcore {
 

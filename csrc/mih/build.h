@@ -5,8 +5,8 @@
 
 #include "hashcore/codes.h"
 #include "hashcore/runtime.h"
-#include "index/bit_gather.h"
-#include "index/mih_tables.h"
+#include "mih/bit_gather.h"
+#include "mih/tables.h"
 
 namespace hashcore {
 

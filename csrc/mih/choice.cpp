@@ -1,4 +1,4 @@
-#include "index/mih_choice.h"
+#include "mih/choice.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "index/mih_plan.h"
+#include "mih/plan.h"
 
 #include <algorithm>
 #include <bit>

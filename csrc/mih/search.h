@@ -10,7 +10,7 @@
 #include "cpu/segment_query.h"
 #include "cpu/tiles.h"
 #include "hashcore/search.h"
-#include "index/mih_tables.h"
+#include "mih/tables.h"
 
 namespace hashcore {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "index/mih_plan.h"
+#include "mih/plan.h"
 
 namespace hashcore {
 

@@ -1,4 +1,4 @@
-#include "index/mih_walk.h"
+#include "mih/walk.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "cpu/dispatch.h"
-#include "index/bit_gather.h"
+#include "mih/bit_gather.h"
 
 namespace hashcore {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "cpu/allowed.h"
 #include "cpu/kernel_table.h"
-#include "index/hit_selection.h"
-#include "index/mih_search.h"
+#include "mih/hit_selection.h"
+#include "mih/search.h"
 
 namespace hashcore {
 

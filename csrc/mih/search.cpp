@@ -1,12 +1,12 @@
-#include "index/mih_search.h"
+#include "mih/search.h"
 
 #include <algorithm>
 #include <numeric>
 
 #include "core/thread_pool.h"
 #include "cpu/flat_scan.h"
-#include "index/hit_selection.h"
-#include "index/mih_walk.h"
+#include "mih/hit_selection.h"
+#include "mih/walk.h"
 
 namespace hashcore {
 namespace {

@@ -1,4 +1,4 @@
-#include "index/mih_build.h"
+#include "mih/build.h"
 
 #include <algorithm>
 #include <cstring>
