@@ -101,11 +101,18 @@ const uint64_t* CodeSource::tile(int64_t begin, int64_t count, WordBuffer& scrat
     if (blocks_ != nullptr) return blocks_ + begin * words();
     const int64_t needed = interleaved_words(count, bits());
     if (scratch.size() < needed) scratch = WordBuffer(needed);
+    if (decoder_ != nullptr) {
+        decoder_->decode(begin, count, scratch.data());
+        std::fill(scratch.data() + count, scratch.data() + needed, uint64_t{0});
+        return scratch.data();
+    }
     interleave(rows_, begin, count, scratch.data());
     return scratch.data();
 }
 
 void CodeSource::copy_code(int64_t position, uint64_t* blocks, int64_t target) const {
+    if (decoder_ != nullptr)
+        return decoder_->decode(position, 1, blocks + first_word(target, bits()));
     if (blocks_ == nullptr)
         return write_code(blocks, target, bits(), rows_.data + position * bytes_per_code(bits()));
     const uint64_t* from = blocks_ + first_word(position, bits());

@@ -53,12 +53,25 @@ void read_code(const uint64_t* blocks, int64_t position, int64_t bits, uint8_t* 
 /// Rows as 64-bit words [count, words_per_code], zero past their last byte.
 std::vector<uint64_t> row_words(CodesView codes);
 
-/// What a scan runs over: packed rows, or blocks that are interleaved already.
+/// Codes of one word that are kept in another form.
+class WordDecoder {
+ public:
+    virtual ~WordDecoder() = default;
+    /// Writes codes [first, first + count).
+    virtual void decode(int64_t first, int64_t count, uint64_t* words) const = 0;
+};
+
+/// What a scan runs over: packed rows, blocks that are interleaved already, or what a decoder
+/// makes.
 class CodeSource {
  public:
     static CodeSource rows(CodesView codes) { return {codes, nullptr}; }
     static CodeSource blocks(const uint64_t* blocks, int64_t count, int64_t bits) {
         return {{nullptr, count, bits}, blocks};
+    }
+    /// `bits` is at most 64.
+    static CodeSource decoded(const WordDecoder& decoder, int64_t count, int64_t bits) {
+        return {{nullptr, count, bits}, nullptr, &decoder};
     }
 
     int64_t count() const { return rows_.count; }
@@ -71,18 +84,20 @@ class CodeSource {
     /// Codes of a tile that stays in the first-level cache while queries pass over it.
     int64_t tile_codes() const;
 
-    /// Blocks of codes [begin, begin + count); `begin` is a multiple of codes_per_block. Rows are
-    /// interleaved into `scratch`, which then holds the result.
+    /// Blocks of codes [begin, begin + count); `begin` is a multiple of codes_per_block. What is
+    /// not blocks yet becomes so in `scratch`, which then holds the result.
     const uint64_t* tile(int64_t begin, int64_t count, WordBuffer& scratch) const;
 
     /// Writes the code at `position` as the code at `target` of a block array.
     void copy_code(int64_t position, uint64_t* blocks, int64_t target) const;
 
  private:
-    CodeSource(CodesView rows, const uint64_t* blocks) : rows_(rows), blocks_(blocks) {}
+    CodeSource(CodesView rows, const uint64_t* blocks, const WordDecoder* decoder = nullptr)
+        : rows_(rows), blocks_(blocks), decoder_(decoder) {}
 
     CodesView rows_;
     const uint64_t* blocks_;
+    const WordDecoder* decoder_;
 };
 
 }  // namespace hashcore

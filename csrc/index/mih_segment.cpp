@@ -8,48 +8,12 @@
 
 #include "core/thread_pool.h"
 #include "index/mih_sections.h"
-#include "mih/bit_gather.h"
+#include "mih/decode.h"
 
 namespace hashcore {
 namespace {
 
 constexpr int64_t entries_between_checks = 1 << 16;
-
-/// The codes of the first table, entry by entry.
-class EntryCodes {
- public:
-    explicit EntryCodes(const MihTables& tables)
-        : plan_(tables.plan),
-          table_(tables.tables[0]),
-          keys_(plan_.keys(0)),
-          row_bytes_(static_cast<size_t>(bytes_per_code(plan_.bits))),
-          entry_bytes_(plan_.entry_bytes(0)),
-          rest_bits_(plan_.entry == MihEntry::rest ? plan_.rest_bits(0) : std::vector<uint32_t>()) {
-    }
-
-    void read(int64_t entry, uint8_t* row) const {
-        const uint8_t* from = table_.entries + entry * entry_bytes_;
-        if (plan_.entry == MihEntry::word) {
-            std::memcpy(row, from, row_bytes_);
-            return;
-        }
-        uint64_t rest = 0;
-        std::memcpy(&rest, from, static_cast<size_t>(entry_bytes_));
-        const uint32_t* past = std::upper_bound(table_.starts, table_.starts + keys_ + 1,
-                                                static_cast<uint32_t>(entry));
-        std::memset(row, 0, row_bytes_);
-        scatter_bits(static_cast<uint64_t>(past - table_.starts - 1), plan_.key_bits[0], row);
-        scatter_bits(rest, rest_bits_, row);
-    }
-
- private:
-    const MihPlan& plan_;
-    const MihTable& table_;
-    int64_t keys_;
-    size_t row_bytes_;
-    int64_t entry_bytes_;
-    std::vector<uint32_t> rest_bits_;
-};
 
 /// Calls visit(first, last) over ranges of entries on all threads.
 template <class Visit>
@@ -111,7 +75,7 @@ void MihSegment::read_codes(const int64_t* positions, int64_t count, uint8_t* ro
         const size_t bit = static_cast<size_t>(positions[i]) % map_bits;
         map[bit / 64] |= uint64_t{1} << (bit % 64);
     }
-    const EntryCodes codes(tables_);
+    const EntryDecoder codes(tables_);
     for_each_range(tables_.count, 0, nullptr, [&](int64_t first, int64_t last) {
         for (int64_t entry = first; entry < last; ++entry) {
             const uint32_t position = tables_.tables[0].positions[entry];
@@ -120,23 +84,30 @@ void MihSegment::read_codes(const int64_t* positions, int64_t count, uint8_t* ro
             auto found = std::partition_point(order.begin(), order.end(), [&](int64_t i) {
                 return positions[i] < static_cast<int64_t>(position);
             });
+            uint64_t word = 0;
+            codes.decode(entry, 1, &word);
             for (; found != order.end() && positions[*found] == position; ++found)
-                codes.read(entry, rows + *found * row_bytes);
+                std::memcpy(rows + *found * row_bytes, &word, static_cast<size_t>(row_bytes));
         }
     });
 }
 
 void MihSegment::read_all(uint8_t* rows, int threads, Monitor* monitor) const {
     const int64_t row_bytes = bytes_per_code(bits());
-    const EntryCodes codes(tables_);
-    for_each_range(tables_.count, threads, monitor, [&](int64_t first, int64_t last) {
-        if (tables_.rows != nullptr) {
+    if (tables_.rows != nullptr) {
+        for_each_range(tables_.count, threads, monitor, [&](int64_t first, int64_t last) {
             std::copy(tables_.rows + first * row_bytes, tables_.rows + last * row_bytes,
                       rows + first * row_bytes);
-            return;
-        }
+        });
+        return;
+    }
+    const EntryDecoder codes(tables_);
+    for_each_range(tables_.count, threads, monitor, [&](int64_t first, int64_t last) {
+        std::vector<uint64_t> words(static_cast<size_t>(last - first));
+        codes.decode(first, last - first, words.data());
         for (int64_t entry = first; entry < last; ++entry)
-            codes.read(entry, rows + int64_t{tables_.tables[0].positions[entry]} * row_bytes);
+            std::memcpy(rows + int64_t{tables_.tables[0].positions[entry]} * row_bytes,
+                        &words[static_cast<size_t>(entry - first)], static_cast<size_t>(row_bytes));
     });
 }
 

@@ -50,11 +50,29 @@ inline uint64_t gather_bits(const uint8_t* row, const std::vector<uint32_t>& cho
     return value;
 }
 
-/// Writes `value` bit i as bit chosen[i] of a packed row, by or: the inverse of BitGather.
-inline void scatter_bits(uint64_t value, const std::vector<uint32_t>& chosen, uint8_t* row) {
-    for (size_t i = 0; i < chosen.size(); ++i)
-        if ((value >> i & 1) != 0)
-            row[chosen[i] / 8] |= static_cast<uint8_t>(0x80U >> (chosen[i] % 8));
-}
+/// Puts an integer's bits back: bit i becomes bit chosen[i] of a code of one word, as row_words()
+/// makes it.
+class BitScatter {
+ public:
+    /// At most 64 bits.
+    explicit BitScatter(const std::vector<uint32_t>& chosen) : bytes_((chosen.size() + 7) / 8) {
+        for (size_t i = 0; i < chosen.size(); ++i)
+            for (size_t value = 0; value < 256; ++value)
+                if ((value >> (i % 8) & 1) != 0)
+                    bytes_[i / 8][value] |= uint64_t{1} << (chosen[i] / 8 * 8 + 7 - chosen[i] % 8);
+    }
+
+    uint64_t operator()(uint64_t value) const {
+        uint64_t word = 0;
+        for (const auto& byte : bytes_) {
+            word |= byte[value & 0xFF];
+            value >>= 8;
+        }
+        return word;
+    }
+
+ private:
+    std::vector<std::array<uint64_t, 256>> bytes_;
+};
 
 }  // namespace hashcore

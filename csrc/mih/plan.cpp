@@ -20,6 +20,8 @@ constexpr double row_ns = 14;        // a random row
 constexpr double row_word_ns = 1.5;  // and each of its words
 constexpr double near_ns = 30;       // an entry that may be a hit
 constexpr double read_byte_ns = 0.1;
+constexpr double decode_ns = 5;           // of a rest to a code
+constexpr double scanned_key_ns = 8;      // a bucket of the first table
 constexpr double counted_word_ns = 0.12;  // a scan's comparison, a word
 constexpr double sliced_word_ns = 0.045;  // the same of many queries
 constexpr int64_t min_sliced_queries = 24;
@@ -202,10 +204,12 @@ double step_nanoseconds(const MihPlan& plan, int64_t table, int64_t key_distance
 
 double scan_nanoseconds(const MihPlan& plan, int64_t count, int64_t queries) {
     const auto codes = static_cast<double>(count);
-    if (plan.entry == MihEntry::rest) return codes * rest_ns;
+    if (plan.entry == MihEntry::rest && queries == 1)
+        return codes * rest_ns + static_cast<double>(plan.keys(0)) * scanned_key_ns;
     const auto bytes = static_cast<double>(bytes_per_code(plan.bits));
     const auto words = static_cast<double>(words_per_code(plan.bits));
-    const double read = bytes * read_byte_ns / static_cast<double>(std::max<int64_t>(1, queries));
+    const double a_code = plan.entry == MihEntry::rest ? decode_ns : bytes * read_byte_ns;
+    const double read = a_code / static_cast<double>(std::max<int64_t>(1, queries));
     const bool sliced = queries >= min_sliced_queries;
     return codes * (read + words * (sliced ? sliced_word_ns : counted_word_ns));
 }

@@ -5,6 +5,7 @@
 
 #include "core/thread_pool.h"
 #include "cpu/flat_scan.h"
+#include "mih/decode.h"
 #include "mih/hit_selection.h"
 #include "mih/walk.h"
 
@@ -58,17 +59,20 @@ void MihSearcher::find(const SegmentQuery& query, const Request& request,
     counters_.queries += query.queries.count;
     counters_.scans += static_cast<int64_t>(left.size());
     if (left.empty()) return;
+    const bool is_words = tables_.plan.entry == MihEntry::word;
     const int64_t bits = tables_.plan.bits;
     if (tables_.plan.entry == MihEntry::position) {
         scan(CodeSource::rows({tables_.rows, tables_.count, bits}), query, left, request, emit);
-    } else if (tables_.plan.entry == MihEntry::word && query.allowed == nullptr) {
-        // The entries of a table are the codes, as blocks of one word, in another order.
-        const auto* words = reinterpret_cast<const uint64_t*>(tables_.tables[0].entries);
+    } else if (query.allowed != nullptr || (left.size() == 1 && !is_words)) {
+        for (const int64_t q : left) scan_entries(query, q, request, emit);
+    } else {  // the codes are there, in another order
         Request reordered = request;
         reordered.positions = tables_.tables[0].positions;
-        scan(CodeSource::blocks(words, tables_.count, bits), query, left, reordered, emit);
-    } else {
-        for (const int64_t q : left) scan_entries(query, q, request, emit);
+        const auto* words = reinterpret_cast<const uint64_t*>(tables_.tables[0].entries);
+        const EntryDecoder decoder(tables_);
+        const CodeSource codes = is_words ? CodeSource::blocks(words, tables_.count, bits)
+                                          : CodeSource::decoded(decoder, tables_.count, bits);
+        scan(codes, query, left, reordered, emit);
     }
 }
 
