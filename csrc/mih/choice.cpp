@@ -74,9 +74,8 @@ MihPlan choose_plan(const CodeSource& codes, const MihParams& params, int thread
         std::min({codes.count(), sample_size, std::max<int64_t>(512, sample_bits / codes.bits())});
     const std::vector<uint8_t> rows = sample_rows(codes, sampled);
     const CodesView sample{rows.data(), sampled, codes.bits()};
-    if (params.radius) return plan_mih(codes.bits(), codes.count(), *params.radius, sample, params);
     // Where most searches will end in a scan, the tables are for those that go less far.
-    int64_t radius = typical_radius(codes, threads, monitor);
+    int64_t radius = params.radius ? *params.radius : typical_radius(codes, threads, monitor);
     for (;; radius = radius * 3 / 4) {
         MihPlan plan = plan_mih(codes.bits(), codes.count(), radius, sample, params);
         const double cost = expected_cost(plan, codes.count(), radius).nanoseconds;

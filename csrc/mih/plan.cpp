@@ -38,10 +38,6 @@ double entry_nanoseconds(const MihPlan& plan) {
     return row_ns + row_word_ns * static_cast<double>(words_per_code(plan.bits));
 }
 
-double compact_bytes_a_code(int64_t bits) {
-    return std::max(21.0, 2.625 * static_cast<double>(bytes_per_code(bits)));
-}
-
 MihEntry entry_for(int64_t bits, MihParams::Layout layout) {
     if (bits > 64) return MihEntry::position;
     return layout == MihParams::Layout::fast ? MihEntry::word : MihEntry::rest;
@@ -240,11 +236,18 @@ MihCost expected_cost(const MihPlan& plan, int64_t count, int64_t radius) {
     return cost;
 }
 
+/// Directories, which do not grow with the codes, have room in a twentieth more below that many.
+double compact_bytes(int64_t bits, int64_t count) {
+    constexpr int64_t many = 50'000'000;
+    constexpr double tiny = 4096;
+    const double a_code = std::max(20.0, 2.5 * static_cast<double>(bytes_per_code(bits)));
+    return a_code * (count < many ? 1.05 : 1.0) * static_cast<double>(count) + tiny;
+}
+
 MihPlan plan_mih(int64_t bits, int64_t count, int64_t radius, CodesView sample,
                  const MihParams& params) {
-    constexpr double tiny = 4096;
     const double most_bytes = params.layout == MihParams::Layout::compact
-                                  ? compact_bytes_a_code(bits) * static_cast<double>(count) + tiny
+                                  ? compact_bytes(bits, count)
                                   : std::numeric_limits<double>::infinity();
     MihPlan best, smallest;
     double least = std::numeric_limits<double>::infinity();

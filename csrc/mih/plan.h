@@ -68,6 +68,9 @@ double scan_nanoseconds(const MihPlan& plan, int64_t count, int64_t queries);
 
 double binomial(int64_t n, int64_t k);
 
+/// The most bytes that tables of the compact layout take, where that can be met.
+double compact_bytes(int64_t bits, int64_t count);
+
 /// The cheapest plan within `params`, for searches out to `radius`. The bits of the keys are chosen
 /// by `sample`: balanced ones, and within one key such as vary independently.
 /// Throws std::invalid_argument where `params.memory_budget` allows none.

@@ -96,10 +96,8 @@ void check_plan(uint64_t seed) {
     const Codes sample = uniform_codes(rng, draw(rng, 0, 1) * 300, bits);
     const MihPlan free = plan_mih(bits, count, radius, sample.view(), params);
     expect_valid(free, bits, count, radius, params);
-    if (params.layout == Layout::compact && !params.tables) {
-        const double a_code = std::max(21.0, 2.625 * static_cast<double>(bytes_per_code(bits)));
-        EXPECT(free.bytes(count) <= a_code * static_cast<double>(count) + 4096);
-    }
+    if (params.layout == Layout::compact && !params.tables)
+        EXPECT(free.bytes(count) <= compact_bytes(bits, count));
 
     const int64_t least = least_budget(bits, count, params);
     for (const int64_t budget : {least, least + 1, draw(rng, least, 2 * least)}) {

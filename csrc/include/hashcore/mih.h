@@ -6,11 +6,9 @@ namespace hashcore {
 
 /// How to build an exact multi-index hash. What is not given is chosen by estimated search cost.
 struct MihParams {
-    enum class Layout {
-        fast = 0,  ///< tables hold the codes where they are narrow: most speed
-        compact =
-            1,  ///< at most the larger of 21 bytes and 2.625 times the code, but for tiny indexes
-    };
+    /// Tables that hold the codes where they are narrow, for most speed; or such as take at most 20
+    /// bytes and 2.5 times the code, but for small indexes.
+    enum class Layout { fast = 0, compact = 1 };
     Layout layout = Layout::fast;
     std::optional<int64_t> tables;         ///< 1..32
     std::optional<int64_t> radius;         ///< distance out to which searches should be fast
