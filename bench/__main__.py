@@ -18,7 +18,7 @@ from bench.report import Results, Row, describe
 
 BENCH = Path(__file__).parent
 RESULTS = BENCH / "results"
-SUITES = ("kernels", "search", "rescore", "metrics", "pack")
+SUITES = ("kernels", "search", "index", "rescore", "metrics", "pack")
 PEERS = ("faiss-cpu", "usearch", "numba", "torch")
 
 

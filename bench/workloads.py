@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self, TypeVar
+from typing import Literal, Protocol, Self, TypeVar
 
 WIDTHS = (64, 128, 256, 512, 1024)
 FAISS = "FAISS"
 FAISS_AVX2 = "FAISS at AVX2"
+FLAT_SCAN = "own scan"
+Layout = Literal["fast", "compact"]
 NUMPY = "NumPy packbits"
 NUMPY_GATHER = "NumPy gather"
 PYTORCH_GATHER = "PyTorch gather"
@@ -112,6 +114,29 @@ class Filtered(Search):
     def name(self) -> str:
         where = "" if self.share == 1 else (" in a row" if self.in_a_row else " at random")
         return f"{100 * self.share:g}% of the codes{where}, {super().name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hashed(Search):
+    """Queries one by one over codes in hash tables.
+
+    Attributes:
+        layout: of the index.
+        centres: around which codes and queries are drawn; 0 where they are uniform.
+        flip: probability that a bit of a centre is flipped.
+    """
+
+    layout: Layout = "fast"
+    centres: int = 0
+    flip: float = 0.0
+
+    @property
+    def name(self) -> str:
+        drawn = f"{self.centres:,} centres, {self.flip:g} of the bits flipped"
+        return f"{drawn if self.centres else 'uniform'}, {self.layout}, {super().name}"
+
+    def small(self) -> Self:
+        return replace(super().small(), queries=4, centres=min(self.centres, 100))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +268,29 @@ def _pack(dtype: str, targets: Iterable[Target] = ()) -> Pack:
     )
 
 
+def _hashed(
+    bits: int,
+    codes: int,
+    ratio: float = 0,
+    *,
+    layout: Layout = "fast",
+    radius: int = 0,
+    flip: float = 0.0,
+) -> Hashed:
+    return Hashed(
+        table="Hash tables, one query at a time",
+        bits=bits,
+        codes=codes,
+        queries=50,
+        k=0 if radius else 10,
+        radius=radius,
+        layout=layout,
+        centres=10_000 if flip else 0,
+        flip=flip,
+        targets=(Target(FLAT_SCAN, ratio),) if ratio else (),
+    )
+
+
 BATCHES = [_batch(bits) for bits in WIDTHS]
 FORCED = [_forced(level, bits) for level in ("avx512", "avx2", "portable") for bits in WIDTHS]
 ODD_WIDTHS = [
@@ -311,6 +359,12 @@ FILTERED = [
         (0.01, True),
         (0.0001, True),
     )
+]
+HASHED = [
+    _hashed(64, 100_000_000, 20),
+    _hashed(64, 100_000_000, 100, flip=1 / 8),
+    _hashed(64, 100_000_000, layout="compact"),
+    _hashed(256, 10_000_000, 50, radius=31, flip=1 / 32),
 ]
 PACKED = [
     _pack("float32", targets=[Target(BANDWIDTH, 0.8), Target(NUMPY, 2)]),

@@ -294,8 +294,10 @@ def test_every_level_walks_to_the_same_answers(isa_level: str, bits: int, layout
 def test_a_table_read_to_its_end() -> None:
     rng = np.random.default_rng(0)
     codes = skewed_codes(rng, 200_000, 64, "uniform")
-    compared = Compared(64, codes, layout="fast", tables=1, radius=30)
+    room_for_few_keys = 12 * len(codes) + 200
+    compared = Compared(64, codes, layout="fast", tables=1, memory_budget=room_for_few_keys)
     (width,) = compared.index.stats()["key_bits"]
+    assert width < 6
     compared.expect_knn(codes[:1], 10, max_distance=15)
     stats = compared.index.stats()
     assert stats["scans"] == 0
