@@ -6,6 +6,11 @@
 
 namespace hashcore {
 
+/// The place of a code's bit in its word, as row_words() makes words.
+constexpr unsigned place_in_word(uint32_t bit) {
+    return bit / 8 % 8 * 8 + 7 - bit % 8;
+}
+
 /// Collects chosen bits of a packed row into an integer: bit i of the result is bit chosen[i] of
 /// the code. A table a byte of the row: as fast as any instruction where few bytes matter, and the
 /// same on every processor.
@@ -59,7 +64,7 @@ class BitScatter {
         for (size_t i = 0; i < chosen.size(); ++i)
             for (size_t value = 0; value < 256; ++value)
                 if ((value >> (i % 8) & 1) != 0)
-                    bytes_[i / 8][value] |= uint64_t{1} << (chosen[i] / 8 * 8 + 7 - chosen[i] % 8);
+                    bytes_[i / 8][value] |= uint64_t{1} << place_in_word(chosen[i]);
     }
 
     uint64_t operator()(uint64_t value) const {

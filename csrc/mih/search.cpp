@@ -5,6 +5,7 @@
 
 #include "core/thread_pool.h"
 #include "cpu/flat_scan.h"
+#include "mih/bit_gather.h"
 #include "mih/decode.h"
 #include "mih/hit_selection.h"
 #include "mih/walk.h"
@@ -17,7 +18,7 @@ std::vector<WordMask> word_masks(const std::vector<uint32_t>& bits) {
     std::vector<WordMask> masks;
     for (const uint32_t bit : bits) {
         const size_t word = bit / 64;
-        const uint64_t mask = uint64_t{1} << (bit / 8 % 8 * 8 + 7 - bit % 8);
+        const uint64_t mask = uint64_t{1} << place_in_word(bit);
         if (masks.empty() || masks.back().word != word) masks.push_back({word, 0});
         masks.back().mask |= mask;
     }

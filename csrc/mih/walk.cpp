@@ -69,17 +69,13 @@ double MihWalk::nanoseconds(const Work& work) const {
                             static_cast<double>(work.near));
 }
 
-size_t MihWalk::cheapest() const {
-    size_t best = 0;
-    double least = std::numeric_limits<double>::infinity();
+MihWalk::Step MihWalk::cheapest() const {
+    Step best{0, std::numeric_limits<double>::infinity()};
     for (size_t table = 0; table < states_.size(); ++table) {
         const TableState& state = states_[table];
         const double cost = step_nanoseconds(tables_.plan, static_cast<int64_t>(table), state.next,
                                              state.codes_a_bucket);
-        if (cost < least) {
-            least = cost;
-            best = table;
-        }
+        if (cost < best.nanoseconds) best = {table, cost};
     }
     return best;
 }
@@ -87,12 +83,10 @@ size_t MihWalk::cheapest() const {
 bool MihWalk::walk(double scan_nanoseconds, HitSelection& hits) {
     const double spent_before = nanoseconds(work_);
     for (int64_t certain = -1; !hits.complete_within(certain); ++certain) {
-        const size_t table = cheapest();
+        const auto [table, cost] = cheapest();
         TableState& state = states_[table];
         const int64_t width = tables_.plan.key_width(static_cast<int64_t>(table));
-        const double next = step_nanoseconds(tables_.plan, static_cast<int64_t>(table), state.next,
-                                             state.codes_a_bucket);
-        if (nanoseconds(work_) - spent_before + next > scan_nanoseconds) return false;
+        if (nanoseconds(work_) - spent_before + cost > scan_nanoseconds) return false;
         const Work before = work_;
         if (!step(table, scan_nanoseconds, hits)) return false;
         const auto lookups = static_cast<double>(work_.lookups - before.lookups);

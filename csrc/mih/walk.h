@@ -44,7 +44,11 @@ class MihWalk {
         std::vector<uint64_t> words;  // of the query, as this table's entries are
     };
 
-    size_t cheapest() const;
+    struct Step {
+        size_t table;
+        double nanoseconds;
+    };
+    Step cheapest() const;
     void expect(TableState& state, size_t table, double found) const;
     bool step(size_t table, double scan_nanoseconds, HitSelection& hits);
     void look_up(size_t table, const uint32_t* keys, size_t count, uint32_t base,
