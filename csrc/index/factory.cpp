@@ -1,7 +1,5 @@
 #include "index/factory.h"
 
-#include <unistd.h>
-
 #include <stdexcept>
 #include <utility>
 
@@ -34,27 +32,21 @@ const char* kind_name(FileKind kind) {
     return "";
 }
 
-FileKind choose_kind(const SegmentOptions& options, const CodeSource& codes, Monitor* monitor) {
-    if (options.kind == "flat") return FileKind::flat;
-    if (options.kind == "mih") return FileKind::mih;
+std::optional<MihPlan> plan_tables(const SegmentOptions& options, const CodeSource& codes,
+                                   Monitor* monitor) {
+    if (options.kind == "flat") return std::nullopt;
+    if (options.kind == "mih") return choose_plan(codes, options.mih, options.threads, monitor);
     if (options.kind == "auto")
-        return worth_hashing(codes, options.mih, options.threads, monitor) ? FileKind::mih
-                                                                           : FileKind::flat;
+        return choose_plan_if_faster(codes, options.mih, options.threads, monitor);
     throw std::invalid_argument("kind: expected 'flat', 'mih' or 'auto'; got '" + options.kind +
                                 "'");
 }
 
 std::unique_ptr<Segment> make_segment(const SegmentOptions& options, CodesView rows,
                                       Monitor* monitor) {
-    const CodeSource codes = CodeSource::rows(rows);
-    switch (choose_kind(options, codes, monitor)) {
-        case FileKind::flat:
-            break;
-        case FileKind::mih:
-            return std::make_unique<MihSegment>(
-                build_mih(choose_plan(codes, options.mih, options.threads, monitor), rows,
-                          options.threads, monitor));
-    }
+    if (auto plan = plan_tables(options, CodeSource::rows(rows), monitor))
+        return std::make_unique<MihSegment>(
+            build_mih(std::move(*plan), rows, options.threads, monitor));
     auto segment = std::make_unique<FlatSegment>(rows.bits);
     segment->append(rows, monitor);
     return segment;
@@ -113,11 +105,10 @@ void build_index_file(const std::string& path, const std::string& kind, CodesVie
         check_ascending(ids, codes.count, "(sort codes and ids by id first)");
         if (codes.count > 0) NewCodes::check_range(ids[0], ids[codes.count - 1]);
     }
-    const SegmentOptions options{kind, threads, params};
-    if (choose_kind(options, CodeSource::rows(codes), monitor) == FileKind::flat)
-        return borrow_codes(codes, ids, nullptr, threads)->save(path, monitor);
-    const int64_t half = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
-    build_mih_file(path, codes, ids, params, memory.value_or(half), threads, monitor);
+    auto plan = plan_tables({kind, threads, params}, CodeSource::rows(codes), monitor);
+    if (!plan) return borrow_codes(codes, ids, nullptr, threads)->save(path, monitor);
+    build_mih_file(path, codes, ids, std::move(*plan), memory.value_or(half_of_memory()), threads,
+                   monitor);
 }
 
 std::unique_ptr<Index> load_index(const std::string& path, bool map, bool verify, int threads,

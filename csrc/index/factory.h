@@ -1,12 +1,14 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cpu/tiles.h"
 #include "hashcore/codes.h"
 #include "hashcore/mih.h"
 #include "index/segment.h"
+#include "mih/plan.h"
 
 namespace hashcore {
 
@@ -17,9 +19,10 @@ struct SegmentOptions {
     MihParams mih = {};
 };
 
-/// What make_segment() makes of such codes. Throws std::invalid_argument for an unknown kind.
-/// `monitor` is only asked whether to stop.
-FileKind choose_kind(const SegmentOptions& options, const CodeSource& codes, Monitor* monitor);
+/// The hash tables that make_segment() builds of such codes, or none where it makes a flat segment.
+/// Throws std::invalid_argument for an unknown kind. `monitor` is only asked whether to stop.
+std::optional<MihPlan> plan_tables(const SegmentOptions& options, const CodeSource& codes,
+                                   Monitor* monitor);
 
 /// A segment of `rows`, which are in ascending id order. `monitor` may be null; it is begun and
 /// finished here.

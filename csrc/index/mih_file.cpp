@@ -10,7 +10,6 @@
 #include "index/file_build.h"
 #include "index/mih_sections.h"
 #include "mih/build.h"
-#include "mih/choice.h"
 
 namespace hashcore {
 namespace {
@@ -142,11 +141,9 @@ class MihFileBuild {
 
 }  // namespace
 
-void build_mih_file(const std::string& path, CodesView codes, const int64_t* ids,
-                    const MihParams& params, int64_t memory, int threads, Monitor* monitor) {
-    MihFileBuild(codes, ids, choose_plan(CodeSource::rows(codes), params, threads, monitor), memory,
-                 threads, monitor)
-        .write(path);
+void build_mih_file(const std::string& path, CodesView codes, const int64_t* ids, MihPlan plan,
+                    int64_t memory, int threads, Monitor* monitor) {
+    MihFileBuild(codes, ids, std::move(plan), memory, threads, monitor).write(path);
 }
 
 }  // namespace hashcore

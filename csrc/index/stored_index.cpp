@@ -169,7 +169,7 @@ void StoredIndex::compact(Monitor* monitor) {
 /// Whether the base alone should be of another kind.
 bool StoredIndex::wants_other_kind(Monitor* monitor) const {
     const auto source = base_->segment().source();
-    return source && choose_kind(options_, *source, monitor) != base_->segment().kind();
+    return source && plan_tables(options_, *source, monitor).has_value();
 }
 
 std::unique_ptr<Part> StoredIndex::rebuilt(Monitor* monitor) const {

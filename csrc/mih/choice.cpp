@@ -12,6 +12,7 @@
 namespace hashcore {
 namespace {
 
+constexpr CodesView no_sample{nullptr, 0, 1};
 constexpr double margin = 4;  // real queries are dearer than the even ones of the estimates
 
 /// Evenly spread codes, as rows.
@@ -50,6 +51,26 @@ int64_t typical_radius(const CodeSource& codes, int threads, Monitor* monitor) {
     return std::min<int64_t>(tenth[static_cast<size_t>(count / 2)], codes.bits());
 }
 
+int64_t wanted_radius(const CodeSource& codes, const MihParams& params, int threads,
+                      Monitor* monitor) {
+    return params.radius ? *params.radius : typical_radius(codes, threads, monitor);
+}
+
+/// Whether searches as far as the plan is for are expected to be clearly faster than a scan.
+bool pays(const MihPlan& plan, int64_t count) {
+    return margin * expected_cost(plan, count, plan.radius).nanoseconds <
+           scan_nanoseconds(plan, count, 1);
+}
+
+void deal_keys_by_sample(MihPlan& plan, const CodeSource& codes) {
+    constexpr int64_t most_codes = 4096;
+    constexpr int64_t most_bits = int64_t{1} << 23;
+    const int64_t sampled =
+        std::min({codes.count(), most_codes, std::max<int64_t>(512, most_bits / codes.bits())});
+    const std::vector<uint8_t> rows = sample_rows(codes, sampled);
+    deal_keys(plan, {rows.data(), sampled, codes.bits()});
+}
+
 }  // namespace
 
 void check_mih_params(int64_t bits, const MihParams& params) {
@@ -68,39 +89,36 @@ MihPlan choose_plan(const CodeSource& codes, const MihParams& params, int thread
         throw std::invalid_argument("codes: kind 'mih' takes at most 4,294,967,295; got " +
                                     std::to_string(codes.count()) +
                                     ". Use kind 'flat', or several indexes and merge().");
-    constexpr int64_t sample_size = 4096;
-    constexpr int64_t sample_bits = int64_t{1} << 23;
-    const int64_t sampled =
-        std::min({codes.count(), sample_size, std::max<int64_t>(512, sample_bits / codes.bits())});
-    const std::vector<uint8_t> rows = sample_rows(codes, sampled);
-    const CodesView sample{rows.data(), sampled, codes.bits()};
     // Where most searches will end in a scan, the tables are for those that go less far.
-    int64_t radius = params.radius ? *params.radius : typical_radius(codes, threads, monitor);
-    for (;; radius = radius * 3 / 4) {
-        MihPlan plan = plan_mih(codes.bits(), codes.count(), radius, sample, params);
-        const double cost = expected_cost(plan, codes.count(), radius).nanoseconds;
-        if (radius == 0 || cost * margin < scan_nanoseconds(plan, codes.count(), 1)) return plan;
+    int64_t radius = wanted_radius(codes, params, threads, monitor);
+    MihPlan plan = plan_mih(codes.bits(), codes.count(), radius, no_sample, params);
+    while (radius > 0 && !pays(plan, codes.count())) {
+        radius = radius * 3 / 4;
+        plan = plan_mih(codes.bits(), codes.count(), radius, no_sample, params);
+    }
+    deal_keys_by_sample(plan, codes);
+    return plan;
+}
+
+std::optional<MihPlan> choose_plan_if_faster(const CodeSource& codes, const MihParams& params,
+                                             int threads, Monitor* monitor) {
+    constexpr int64_t fewest_codes = 1'000'000;
+    if (codes.count() < fewest_codes || codes.count() > max_mih_codes) return std::nullopt;
+    MihParams bounded = params;
+    if (!bounded.memory_budget) bounded.memory_budget = half_of_memory();
+    const int64_t radius = wanted_radius(codes, params, threads, monitor);
+    try {
+        MihPlan plan = plan_mih(codes.bits(), codes.count(), radius, no_sample, bounded);
+        if (!pays(plan, codes.count())) return std::nullopt;
+        deal_keys_by_sample(plan, codes);
+        return plan;
+    } catch (const std::invalid_argument&) {
+        return std::nullopt;  // the budget allows no tables
     }
 }
 
-bool worth_hashing(const CodeSource& codes, const MihParams& params, int threads,
-                   Monitor* monitor) {
-    constexpr int64_t fewest_codes = 1'000'000;
-    if (codes.count() < fewest_codes || codes.count() > max_mih_codes) return false;
-    MihParams bounded = params;
-    if (!bounded.memory_budget)
-        bounded.memory_budget =
-            static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
-    const int64_t radius = params.radius ? *params.radius : typical_radius(codes, threads, monitor);
-    bounded.radius = radius;
-    try {
-        const MihPlan plan =
-            plan_mih(codes.bits(), codes.count(), radius, {nullptr, 0, 1}, bounded);
-        return margin * expected_cost(plan, codes.count(), radius).nanoseconds <
-               scan_nanoseconds(plan, codes.count(), 1);
-    } catch (const std::invalid_argument&) {
-        return false;  // the budget allows no tables
-    }
+int64_t half_of_memory() {
+    return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
 }
 
 }  // namespace hashcore

@@ -1,6 +1,7 @@
 // What real codes say about a multi-index hash of them.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "cpu/tiles.h"
 #include "hashcore/mih.h"
@@ -18,7 +19,12 @@ void check_mih_params(int64_t bits, const MihParams& params);
 MihPlan choose_plan(const CodeSource& codes, const MihParams& params, int threads,
                     Monitor* monitor);
 
-/// Whether such searches are expected to be clearly faster than a scan, one query at a time.
-bool worth_hashing(const CodeSource& codes, const MihParams& params, int threads, Monitor* monitor);
+/// That plan if such searches are expected to be clearly faster than a scan, one query at a time.
+/// Where `params` names no budget, the tables may take half_of_memory().
+std::optional<MihPlan> choose_plan_if_faster(const CodeSource& codes, const MihParams& params,
+                                             int threads, Monitor* monitor);
+
+/// Half of the machine's memory, in bytes.
+int64_t half_of_memory();
 
 }  // namespace hashcore

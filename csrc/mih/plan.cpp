@@ -236,6 +236,14 @@ MihCost expected_cost(const MihPlan& plan, int64_t count, int64_t radius) {
     return cost;
 }
 
+void deal_keys(MihPlan& plan, CodesView sample) {
+    constexpr int64_t telling = 256;
+    if (sample.count < telling) return;
+    std::vector<int64_t> widths;
+    for (const auto& key : plan.key_bits) widths.push_back(static_cast<int64_t>(key.size()));
+    plan.key_bits = dealt(widths, sample);
+}
+
 /// Directories, which do not grow with the codes, have room in a twentieth more below that many.
 double compact_bytes(int64_t bits, int64_t count) {
     constexpr int64_t many = 50'000'000;
@@ -281,12 +289,7 @@ MihPlan plan_mih(int64_t bits, int64_t count, int64_t radius, CodesView sample,
             " bytes as kind 'mih'; got " + std::to_string(*params.memory_budget) +
             ". Use layout='compact', fewer tables or kind='flat'.");
     if (best.key_bits.empty()) best = std::move(smallest);
-    constexpr int64_t telling = 256;
-    if (sample.count >= telling) {
-        std::vector<int64_t> widths;
-        for (const auto& key : best.key_bits) widths.push_back(static_cast<int64_t>(key.size()));
-        best.key_bits = dealt(widths, sample);
-    }
+    deal_keys(best, sample);
     return best;
 }
 

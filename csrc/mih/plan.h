@@ -71,8 +71,11 @@ double binomial(int64_t n, int64_t k);
 /// The most bytes that tables of the compact layout take, where that can be met.
 double compact_bytes(int64_t bits, int64_t count);
 
-/// The cheapest plan within `params`, for searches out to `radius`. The bits of the keys are chosen
-/// by `sample`: balanced ones, and within one key such as vary independently.
+/// Chooses the bits of the keys, whose widths stay, by a sample of the codes: balanced ones, and
+/// within one key such as vary independently. A small sample changes nothing.
+void deal_keys(MihPlan& plan, CodesView sample);
+
+/// The cheapest plan within `params`, for searches out to `radius`, its keys dealt by `sample`.
 /// Throws std::invalid_argument where `params.memory_budget` allows none.
 MihPlan plan_mih(int64_t bits, int64_t count, int64_t radius, CodesView sample,
                  const MihParams& params);
