@@ -4,127 +4,69 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from hashcore.methods import (
-    DRHC,
-    DTH,
-    METHODS,
-    Batch,
-    BranchConfig,
-    DRHCConfig,
-    DTHConfig,
-    InputSpec,
-    LossTerms,
-    Method,
-    ProblemSpec,
-    Term,
-)
+from hashcore.methods import METHODS, Batch, BranchConfig, InputSpec, LossTerms, ProblemSpec, Term
 from hashcore.methods.branches import build_branch
+from methods.problems import FEATURES, SCENES, SMALL, B, C, batch, begin, small
 
-B, C, K = 12, 5, 10
-SMALL = BranchConfig(
-    hidden=(24, 16), pixel_channels=(4, 8), token_embedding=6, token_filters=5, dropout=0.1
-)
-FEATURES = ProblemSpec(InputSpec("features", (9,)), InputSpec("features", (7,)), C, K)
-SCENES = ProblemSpec(InputSpec("pixels", (3, 8, 8)), InputSpec("tokens", (6,), 11), C, K)
-CONFIGS: list[tuple[str, Any]] = [
-    ("dth", DTHConfig(branch=SMALL)),
-    ("dth", DTHConfig(branch=SMALL, intra=0.0, graded=False, head="tanh", normalise=False)),
-    *(
-        ("drhc", DRHCConfig(branch=SMALL, common=20, relaxation=relaxation))
-        for relaxation in ("dsh", "cubic", "polarisation", "tanh")
-    ),
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in METHODS),
+    *((name, off) for name, entry in METHODS.items() for off in entry.method.components.values()),
+    ("dth", {"graded": False, "head": "tanh", "normalise": False}),
+    *(("drhc", {"relaxation": relaxation}) for relaxation in ("cubic", "polarisation", "tanh")),
 ]
-
-
-def batch(spec: ProblemSpec, seed: int = 0) -> Batch:
-    draw = torch.Generator().manual_seed(seed)
-
-    def rows(spec: InputSpec) -> Tensor:
-        if spec.kind == "tokens":
-            return torch.randint(0, spec.vocabulary, (B, *spec.shape), generator=draw)
-        return torch.randn((B, *spec.shape), generator=draw)
-
-    labels = torch.rand((B, C), generator=draw) < 0.4
-    return Batch(rows(spec.image), rows(spec.text), labels, torch.arange(B))
-
-
-def begin(method: Method, data: Batch, epoch: int = 0) -> None:
-    method.begin_fit(B)
-    with torch.no_grad():
-        both = method.encode_image(data.image), method.encode_text(data.text)
-    method.begin_epoch(epoch, 4, lambda: both)
+every_variant = pytest.mark.parametrize(
+    ("name", "changes"), VARIANTS, ids=[f"{name}-{'-'.join(off)}" for name, off in VARIANTS]
+)
 
 
 @pytest.mark.parametrize("spec", [FEATURES, SCENES], ids=["features", "scenes"])
-@pytest.mark.parametrize(("name", "config"), CONFIGS)
+@every_variant
 def test_losses_are_finite_and_reach_every_parameter(
-    name: str, config: Any, spec: ProblemSpec
+    name: str, changes: dict[str, Any], spec: ProblemSpec
 ) -> None:
-    torch.manual_seed(0)
-    method = METHODS[name].method(config, spec)
-    data = batch(spec)
+    method, data = small(name, changes, spec), batch(spec)
     begin(method, data)
-    terms = method.losses(data, "main")
-    assert all(term.value.ndim == 0 and term.value.isfinite() for term in terms.terms.values())
-    terms.total.backward()  # type: ignore[no-untyped-call]
-    for parameter_name, parameter in method.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert parameter.grad.isfinite().all(), parameter_name
+    for phase in method.phases():
+        terms = method.losses(data, phase.name)
+        assert all(t.value.ndim == 0 and t.value.isfinite() for t in terms.terms.values())
+        method.zero_grad(set_to_none=True)
+        terms.total.backward()  # type: ignore[no-untyped-call]
+        names = {id(p): parameter_name for parameter_name, p in method.named_parameters()}
+        for parameter in phase.parameters:
+            assert parameter.grad is not None, names[id(parameter)]
+            assert parameter.grad.isfinite().all(), names[id(parameter)]
 
 
-@pytest.mark.parametrize(("name", "config"), CONFIGS)
-def test_losses_are_finite_without_any_triplet(name: str, config: Any) -> None:
-    torch.manual_seed(0)
-    method = METHODS[name].method(config, FEATURES)
-    data = batch(FEATURES)
+@every_variant
+def test_losses_are_finite_whatever_the_labels(name: str, changes: dict[str, Any]) -> None:
+    method, data = small(name, changes, FEATURES), batch(FEATURES)
     for labels in (torch.zeros(B, C, dtype=torch.bool), torch.ones(B, C, dtype=torch.bool)):
         begin(method, data)
-        total = method.losses(Batch(data.image, data.text, labels, data.rows), "main").total
-        total.backward()  # type: ignore[no-untyped-call]
-        assert total.isfinite()
-        assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+        for phase in method.phases():
+            method.zero_grad(set_to_none=True)
+            changed = Batch(data.image, data.text, labels, data.rows)
+            total = method.losses(changed, phase.name).total
+            total.backward()  # type: ignore[no-untyped-call]
+            assert total.isfinite()
+            assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
 
 
-@pytest.mark.parametrize(("name", "config"), CONFIGS)
-def test_phases_hold_every_parameter_once(name: str, config: Any) -> None:
-    method = METHODS[name].method(config, FEATURES)
+@every_variant
+def test_phases_hold_every_parameter_once(name: str, changes: dict[str, Any]) -> None:
+    method = small(name, changes, FEATURES)
     held = [id(p) for phase in method.phases() for p in phase.parameters]
     assert sorted(held) == sorted(id(p) for p in method.parameters())
 
 
-def test_dth_codes_are_the_sign_of_the_sum_with_zero_as_minus_one() -> None:
-    method = METHODS["dth"].method(DTHConfig(branch=SMALL), FEATURES)
-    image = torch.tensor([[1.0, -2.0, 0.5]])
-    method.begin_epoch(0, 1, lambda: (image, torch.tensor([[0.5, 1.0, -0.5]])))
-    assert isinstance(method, DTH)
-    assert method.codes.tolist() == [[1.0, -1.0, -1.0]]
-
-
-def test_dth_regularity_reads_the_codes_of_the_rows_of_the_batch() -> None:
-    torch.manual_seed(0)
-    method = METHODS["dth"].method(DTHConfig(branch=BranchConfig(hidden=(8,))), FEATURES)
-    data = batch(FEATURES)
+@every_variant
+def test_codes_have_the_width_that_is_promised(name: str, changes: dict[str, Any]) -> None:
+    method, data = small(name, changes, FEATURES).eval(), batch(FEATURES)
     begin(method, data)
-    shuffled = Batch(data.image, data.text, data.labels, data.rows.flip(0))
-    straight = method.losses(data, "main").detached()
-    crossed = method.losses(shuffled, "main").detached()
-    assert straight["regular"] < crossed["regular"]
-    assert straight["inter"] == crossed["inter"]
-
-
-def test_drhc_tanh_sharpens_from_epoch_to_epoch() -> None:
-    config = DRHCConfig(branch=SMALL, relaxation="tanh", tanh_growth=8.0)
-    method = DRHC(config, FEATURES).eval()
-    data = batch(FEATURES)
-    sizes = []
-    for epoch in range(4):
-        begin(method, data, epoch)
-        sizes.append(float(method.encode_image(data.image).abs().mean().detach()))
-        assert method.beta == pytest.approx(8.0 ** (epoch / 3))
-    assert sizes == sorted(sizes)
-    assert "range" not in method.losses(data, "main").terms
+    for encoded in (method.encode_image(data.image), method.encode_text(data.text)):
+        assert encoded.shape == (B, method.code_bits)
+        assert encoded.dtype == torch.float32
 
 
 def test_total_is_the_weighted_sum_and_shows_unweighted_values() -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 Kind = Literal["features", "pixels", "tokens"]
+Components = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Batch:
     """B aligned training rows, standardised and on the method's device.
 
     Attributes:
-        image: float32 `[B, D]` or `[B, 3, H, W]`.
-        text: float32 `[B, D]` or int64 `[B, L]`.
+        image: float32 `[b, D]` or `[b, 3, H, W]`; b = B where one process trains, else its part.
+        text: float32 `[b, D]` or int64 `[b, L]`.
         labels: bool `[B, C]`.
         rows: int64 `[B]`, positions among the N fitted rows, 0..N-1.
     """
@@ -120,11 +121,15 @@ class Method(nn.Module, ABC):
 
     binarisation: ClassVar[Literal["zero", "mean"]] = "zero"
     """Where a bit turns to 1: above zero, or above the mean of the training embeddings."""
+    components: ClassVar[Components] = {}
+    """What the source names: of each component, the fields of the configuration that switch it
+    off."""
 
     def __init__(self, config: Any, spec: ProblemSpec) -> None:
         super().__init__()
         self.config = config
         self.spec = spec
+        self._gather: Callable[[Tensor], Tensor] | None = None
 
     @abstractmethod
     def encode_image(self, image: Tensor) -> Tensor:
@@ -137,6 +142,24 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """Loss terms of one batch for the optimiser called `phase`."""
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of the whole batch, where several processes hold a part of it each.
+
+        Whatever has one row a sample passes here before rows meet each other in a loss; labels
+        and row numbers of a batch are whole already. Gradients flow back to every process.
+
+        Args:
+            rows: `[b, ...]` of this process.
+
+        Returns:
+            `[B, ...]`; `rows` itself where one process trains.
+        """
+        return rows if self._gather is None else self._gather(rows)
+
+    def gather_with(self, gather: Callable[[Tensor], Tensor] | None) -> None:
+        """Let `gather` collect rows from all processes; None for one process."""
+        self._gather = gather
 
     @property
     def code_bits(self) -> int:

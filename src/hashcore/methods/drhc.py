@@ -19,15 +19,24 @@ With u, v the image and text outputs, `[B, K]`, and d(a, b) = 1 - cos(a, b):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, ProblemSpec, Term
+from hashcore.methods.base import (
+    Batch,
+    Components,
+    EmbedAll,
+    LossTerms,
+    Method,
+    ProblemSpec,
+    Term,
+)
 from hashcore.methods.branches import BranchConfig, build_branch, output_layers
-from hashcore.methods.relevance import Triplets, ndcg_weights, shared_labels, triplets
+from hashcore.methods.losses import cosine_distance, joint_codes, pair_loss, ranking_loss
+from hashcore.methods.relevance import ndcg_weights, shared_labels, triplets
 
 Relaxation = Literal["dsh", "cubic", "polarisation", "tanh"]
 
@@ -60,28 +69,6 @@ class DRHCConfig:
     """Last beta of "tanh"; it grows geometrically from 1."""
 
 
-def ranking_loss(distance: Tensor, t: Triplets, weight: Tensor, margin: float) -> Tensor:
-    """Weighted triplet hinge, averaged over the active triplets.
-
-    Args:
-        distance: `[B, B]`, anchors in rows.
-        t: valid triplets.
-        weight: w_apn, `[P, B]`, 0 where there is no triplet.
-        margin: m.
-    """
-    own = distance.index_select(0, t.anchor)  # [P, B]
-    hinge = F.relu(margin + own.gather(1, t.positive[:, None]) - own)  # [P, B]
-    active = ((hinge > 0) & t.negative).sum().clamp(min=1)
-    return (hinge * weight).sum() / active
-
-
-def pair_loss(distance: Tensor, similar: Tensor, margin: float) -> Tensor:
-    """mean_{S=1} d + mean_{S=0} [m' - d]_+ for distances and S, both `[B, B]`."""
-    near = (distance * similar).sum() / similar.sum().clamp(min=1)
-    far = (F.relu(margin - distance) * ~similar).sum() / (~similar).sum().clamp(min=1)
-    return near + far
-
-
 def range_dsh(u: Tensor, rho: float) -> Tensor:
     """mean| |u| - 1 | + rho mean[ |u| - 1 ]_+ for outputs u, `[B, K]`."""
     excess = u.abs() - 1
@@ -102,6 +89,10 @@ class DRHC(Method):
     """Two branches, a linear common subspace, K linear outputs; ranking and range terms."""
 
     config: DRHCConfig
+    components: ClassVar[Components] = {
+        "pairs": {"pair": 0.0},
+        "range": {"regularisation": 0.0},
+    }
 
     def __init__(self, config: DRHCConfig, spec: ProblemSpec) -> None:
         super().__init__(config, spec)
@@ -125,7 +116,8 @@ class DRHC(Method):
 
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """Graded ranking, pairs, and the range term of the chosen relaxation."""
-        image, text = self.encode_image(batch.image), self.encode_text(batch.text)  # [B, K]
+        image = self.gather(self.encode_image(batch.image))  # [B, K]
+        text = self.gather(self.encode_text(batch.text))
         with torch.autocast(image.device.type, enabled=False):
             return self._terms(image, text, batch)
 
@@ -134,7 +126,7 @@ class DRHC(Method):
         relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
         t = triplets(relevance, graded=True)
         weight = ndcg_weights(relevance, t)  # [P, B]
-        distance = 1 - F.normalize(image) @ F.normalize(text).T  # [B, B]
+        distance = cosine_distance(image, text)  # [B, B]
         rank = ranking_loss(distance, t, weight, config.margin)
         rank = rank + ranking_loss(distance.T, t, weight, config.margin)
         terms = {
@@ -151,7 +143,7 @@ class DRHC(Method):
             return range_dsh(image, config.range_weight) + range_dsh(text, config.range_weight)
         if config.relaxation == "cubic":
             return range_cubic(image) + range_cubic(text)
-        target = torch.where(image.detach() + text.detach() > 0, 1.0, -1.0)
+        target = joint_codes(image, text)
         return range_polarisation(image, target, config.polar_margin) + range_polarisation(
             text, target, config.polar_margin
         )

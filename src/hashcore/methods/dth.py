@@ -17,14 +17,23 @@ With F, G the image and text outputs, `[B, K]`, and theta_qp = F_q . G_p / 2:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, ProblemSpec, Term
+from hashcore.methods.base import (
+    Batch,
+    Components,
+    EmbedAll,
+    LossTerms,
+    Method,
+    ProblemSpec,
+    Term,
+)
 from hashcore.methods.branches import BranchConfig, build_branch, output_layers
+from hashcore.methods.losses import bit_balance, joint_codes, quantisation
 from hashcore.methods.relevance import Triplets, shared_labels, triplets
 
 
@@ -67,20 +76,15 @@ def triplet_likelihood(theta: Tensor, t: Triplets, alpha: float) -> Tensor:
     return (F.softplus(-delta) * t.negative).sum() / t.negative.sum().clamp(min=1)
 
 
-def regularity(output: Tensor, codes: Tensor) -> Tensor:
-    """|C - F|^2 / BK for outputs F and codes C, both `[B, K]`."""
-    return (codes - output).square().mean()
-
-
-def bit_balance(output: Tensor) -> Tensor:
-    """|F^T 1|^2 / BK for outputs F, `[B, K]`."""
-    return output.sum(dim=0).square().sum() / output.numel()
-
-
 class DTH(Method):
     """Two branches, a linear layer of K outputs each, triplet likelihood."""
 
     config: DTHConfig
+    components: ClassVar[Components] = {
+        "intra-modal triplets": {"intra": 0.0},
+        "regularity": {"regularity": 0.0},
+        "maximal information": {"balance": 0.0, "normalise": False},
+    }
 
     def __init__(self, config: DTHConfig, spec: ProblemSpec) -> None:
         super().__init__(config, spec)
@@ -105,11 +109,12 @@ class DTH(Method):
     def begin_epoch(self, epoch: int, epochs: int, embed_all: EmbedAll) -> None:
         """Refresh C = sign(F + G) over all training rows."""
         image, text = embed_all()  # [N, K]
-        self.codes = torch.where(image + text > 0, 1.0, -1.0)
+        self.codes = joint_codes(image, text)
 
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """Triplet likelihood inside and across the modalities, regularity, balance."""
-        image, text = self.encode_image(batch.image), self.encode_text(batch.text)  # [B, K]
+        image = self.gather(self.encode_image(batch.image))  # [B, K]
+        text = self.gather(self.encode_text(batch.text))
         with torch.autocast(image.device.type, enabled=False):
             return self._terms(image, text, batch)
 
@@ -128,7 +133,7 @@ class DTH(Method):
             terms["intra"] = Term(config.intra, own[0] + own[1])
         codes = self.codes[batch.rows]  # [B, K]
         terms["regular"] = Term(
-            config.regularity, regularity(image, codes) + regularity(text, codes)
+            config.regularity, quantisation(image, codes) + quantisation(text, codes)
         )
         terms["balance"] = Term(config.balance, bit_balance(image) + bit_balance(text))
         return LossTerms(terms)

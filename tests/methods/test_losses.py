@@ -1,0 +1,149 @@
+"""What methods share, against loops over rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from hashcore.methods import losses, relevance
+from methods import oracles
+from methods.oracles import LABELS, outputs
+
+every_batch = pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+every_output = pytest.mark.parametrize("equal", [False, True], ids=["random", "all equal"])
+
+
+def drawn(labels: Tensor, equal: bool) -> tuple[Tensor, Tensor]:
+    rows = len(labels)
+    if equal:
+        return oracles.equal_outputs(rows), oracles.equal_outputs(rows)
+    return outputs(1, rows), outputs(2, rows)
+
+
+@every_batch
+def test_shared_labels(labels: Tensor) -> None:
+    found = relevance.shared_labels(labels, labels)
+    assert found.numpy().tolist() == oracles.shared(labels).tolist()
+
+
+@every_batch
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_triplets(labels: Tensor, graded: bool, exclude_self: bool) -> None:
+    r = relevance.shared_labels(labels, labels)
+    t = relevance.triplets(r, graded=graded, exclude_self=exclude_self)
+    found = {
+        (int(a), int(p), int(n))
+        for a, p, row in zip(t.anchor, t.positive, t.negative, strict=True)
+        for n in row.nonzero().ravel()
+    }
+    expected = oracles.valid_triplets(labels, graded=graded, exclude_self=exclude_self)
+    assert found == set(expected)
+
+
+@every_batch
+def test_ndcg_weights(labels: Tensor) -> None:
+    r = oracles.shared(labels)
+    t = relevance.triplets(torch.from_numpy(r), graded=True)
+    weight = relevance.ndcg_weights(torch.from_numpy(r), t)
+    for row, (a, p) in enumerate(zip(t.anchor.tolist(), t.positive.tolist(), strict=True)):
+        for n in range(len(labels)):
+            gain = 2 ** r[a, p] - 2 ** r[a, n] if r[a, n] < r[a, p] else 0.0
+            expected = gain / oracles.ideal_gain(r[a])
+            assert float(weight[row, n]) == pytest.approx(expected, abs=1e-12)
+
+
+@every_batch
+@every_output
+@pytest.mark.parametrize("margin", [0.05, 0.2, 3.0])
+def test_ranking_loss(labels: Tensor, equal: bool, margin: float) -> None:
+    r = oracles.shared(labels)
+    t = relevance.triplets(torch.from_numpy(r), graded=True)
+    weight = relevance.ndcg_weights(torch.from_numpy(r), t)
+
+    def oracle(f: Tensor, g: Tensor) -> Tensor:
+        total, active = torch.zeros((), dtype=torch.float64), 0
+        for a, p, n in oracles.valid_triplets(labels):
+            hinge = margin + oracles.distance(f[a], g[p]) - oracles.distance(f[a], g[n])
+            if hinge > 0:
+                total = total + (2 ** r[a, p] - 2 ** r[a, n]) / oracles.ideal_gain(r[a]) * hinge
+                active += 1
+        return total / max(active, 1)
+
+    def term(f: Tensor, g: Tensor) -> Tensor:
+        return losses.ranking_loss(losses.cosine_distance(f, g), t, weight, margin)
+
+    oracles.assert_equal(term, oracle, *drawn(labels, equal))
+
+
+@every_batch
+@every_output
+def test_pair_loss(labels: Tensor, equal: bool) -> None:
+    r, margin = oracles.shared(labels), 0.9
+
+    def oracle(f: Tensor, g: Tensor) -> Tensor:
+        near, far = [], []
+        for i in range(len(f)):
+            for j in range(len(g)):
+                d = oracles.distance(f[i], g[j])
+                if r[i, j] > 0:
+                    near.append(d)
+                else:
+                    far.append(torch.clamp(margin - d, min=0))
+        return oracles.mean(near) + oracles.mean(far)
+
+    def term(f: Tensor, g: Tensor) -> Tensor:
+        return losses.pair_loss(losses.cosine_distance(f, g), torch.from_numpy(r > 0), margin)
+
+    oracles.assert_equal(term, oracle, *drawn(labels, equal))
+
+
+@every_batch
+@every_output
+def test_pairwise_likelihood(labels: Tensor, equal: bool) -> None:
+    r = oracles.shared(labels)
+
+    def oracle(f: Tensor, g: Tensor) -> Tensor:
+        pairs = []
+        for i in range(len(f)):
+            for j in range(len(g)):
+                theta = f[i] @ g[j] / 2
+                pairs.append(torch.log1p(torch.exp(theta)) - float(r[i, j] > 0) * theta)
+        return oracles.mean(pairs)
+
+    def term(f: Tensor, g: Tensor) -> Tensor:
+        return losses.pairwise_likelihood(f @ g.T / 2, torch.from_numpy(r > 0))
+
+    oracles.assert_equal(term, oracle, *drawn(labels, equal))
+
+
+def test_pairwise_likelihood_survives_large_products() -> None:
+    theta = torch.tensor([[900.0, -900.0]])
+    assert float(losses.pairwise_likelihood(theta, torch.tensor([[True, False]]))) == 0.0
+    assert float(losses.pairwise_likelihood(theta, torch.tensor([[False, True]]))) == 900.0
+
+
+def test_joint_codes_are_the_sign_of_the_sum_with_zero_as_minus_one() -> None:
+    image = torch.tensor([[1.0, -2.0, 0.5]], requires_grad=True)
+    codes = losses.joint_codes(image, torch.tensor([[0.5, 1.0, -0.5]]))
+    assert codes.tolist() == [[1.0, -1.0, -1.0]]
+    assert not codes.requires_grad
+
+
+@every_output
+def test_quantisation_and_balance(equal: bool) -> None:
+    f = oracles.equal_outputs() if equal else outputs(3)
+    codes = torch.where(outputs(4) > 0, 1.0, -1.0).double()
+    rows, bits = f.shape
+
+    def distances(f: Tensor) -> Tensor:
+        return oracles.mean(
+            [(f[i, k] - codes[i, k]) ** 2 for i in range(rows) for k in range(bits)]
+        )
+
+    def columns(f: Tensor) -> Tensor:
+        return torch.stack([f[:, k].sum() ** 2 for k in range(bits)]).sum() / (rows * bits)
+
+    oracles.assert_equal(lambda f: losses.quantisation(f, codes), distances, f)
+    oracles.assert_equal(losses.bit_balance, columns, f)
