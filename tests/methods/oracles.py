@@ -87,7 +87,7 @@ def assert_equal(
         value = function(*leaves)
         assert value.ndim == 0
         # + 0 of every input: a term without any triplet has gradient 0, not none
-        (value + 0 * sum(x.sum() for x in leaves)).backward()
+        (value + 0 * sum(x.sum() for x in leaves)).backward()  # type: ignore[no-untyped-call]
         values.append(value.detach())
         gradients.append([x.grad for x in leaves])
     torch.testing.assert_close(values[0], values[1].to(values[0]), rtol=1e-11, atol=1e-12)

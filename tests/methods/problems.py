@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ FEATURES = ProblemSpec(InputSpec("features", (9,)), InputSpec("features", (7,)),
 SCENES = ProblemSpec(InputSpec("pixels", (3, 8, 8)), InputSpec("tokens", (6,), 11), C, K)
 
 
-def small(name: str, changes: dict[str, Any], spec: ProblemSpec) -> Method:
+def small(name: str, changes: Mapping[str, Any], spec: ProblemSpec) -> Method:
     """A method with small branches and some fields of its configuration changed."""
     torch.manual_seed(0)
     entry = METHODS[name]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hashcore.methods import METHODS, Batch, BranchConfig, InputSpec, LossTerms,
 from hashcore.methods.branches import build_branch
 from methods.problems import FEATURES, SCENES, SMALL, B, C, batch, begin, small
 
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
+VARIANTS: list[tuple[str, Mapping[str, Any]]] = [
     *((name, {}) for name in METHODS),
     *((name, off) for name, entry in METHODS.items() for off in entry.method.components.values()),
     ("dth", {"graded": False, "head": "tanh", "normalise": False}),
@@ -24,7 +25,7 @@ every_variant = pytest.mark.parametrize(
 @pytest.mark.parametrize("spec", [FEATURES, SCENES], ids=["features", "scenes"])
 @every_variant
 def test_losses_are_finite_and_reach_every_parameter(
-    name: str, changes: dict[str, Any], spec: ProblemSpec
+    name: str, changes: Mapping[str, Any], spec: ProblemSpec
 ) -> None:
     method, data = small(name, changes, spec), batch(spec)
     begin(method, data)
@@ -40,7 +41,7 @@ def test_losses_are_finite_and_reach_every_parameter(
 
 
 @every_variant
-def test_losses_are_finite_whatever_the_labels(name: str, changes: dict[str, Any]) -> None:
+def test_losses_are_finite_whatever_the_labels(name: str, changes: Mapping[str, Any]) -> None:
     method, data = small(name, changes, FEATURES), batch(FEATURES)
     for labels in (torch.zeros(B, C, dtype=torch.bool), torch.ones(B, C, dtype=torch.bool)):
         begin(method, data)
@@ -54,14 +55,14 @@ def test_losses_are_finite_whatever_the_labels(name: str, changes: dict[str, Any
 
 
 @every_variant
-def test_phases_hold_every_parameter_once(name: str, changes: dict[str, Any]) -> None:
+def test_phases_hold_every_parameter_once(name: str, changes: Mapping[str, Any]) -> None:
     method = small(name, changes, FEATURES)
     held = [id(p) for phase in method.phases() for p in phase.parameters]
     assert sorted(held) == sorted(id(p) for p in method.parameters())
 
 
 @every_variant
-def test_codes_have_the_width_that_is_promised(name: str, changes: dict[str, Any]) -> None:
+def test_codes_have_the_width_that_is_promised(name: str, changes: Mapping[str, Any]) -> None:
     method, data = small(name, changes, FEATURES).eval(), batch(FEATURES)
     begin(method, data)
     for encoded in (method.encode_image(data.image), method.encode_text(data.text)):
