@@ -53,9 +53,8 @@ void MihWalk::begin(const uint8_t* row) {
         TableState& state = states_[table];
         state.key = gather_bits(row, tables_.plan.key_bits[table]);
         state.next = 0;
-        state.found = 0;
-        state.codes_a_bucket = static_cast<double>(tables_.count) /
-                               static_cast<double>(tables_.plan.keys(static_cast<int64_t>(table)));
+        state.crowd = 0;
+        state.codes_a_bucket = even_share(table);
         if (tables_.plan.entry == MihEntry::rest)
             state.words = {gather_bits(row, rest_bits_[table])};
         else
@@ -90,22 +89,30 @@ bool MihWalk::walk(double scan_nanoseconds, HitSelection& hits) {
         const Work before = work_;
         if (!step(table, scan_nanoseconds, hits)) return false;
         const auto lookups = static_cast<double>(work_.lookups - before.lookups);
-        const double found = static_cast<double>(work_.candidates - before.candidates) / lookups;
-        expect(state, table, found);
+        const auto found = static_cast<double>(work_.candidates - before.candidates);
         if (state.next++ == width) return true;  // all of that table has been read
+        expect(table, lookups, found);
     }
     return true;
 }
 
-/// What the next step of a table will meet, when its last one met `found` codes a bucket. Codes
-/// that differ from the query in single bits become rarer from distance to distance by one factor.
-void MihWalk::expect(TableState& state, size_t table, double found) const {
-    constexpr double usual_factor = 0.2;
-    const double factor = state.found > 0 ? std::min(1.0, found / state.found) : usual_factor;
-    state.found = found;
-    const double even = static_cast<double>(tables_.count) /
-                        static_cast<double>(tables_.plan.keys(static_cast<int64_t>(table)));
-    state.codes_a_bucket = std::max(even, found * factor);
+/// What the next step of a table will meet, when its last one met `found` codes in `lookups`
+/// buckets: an even share, and of the crowd around the query as much as last, or less where it is
+/// growing thinner. Shares of a bucket would mislead: the query's bits may be off the crowd's.
+void MihWalk::expect(size_t table, double lookups, double found) {
+    TableState& state = states_[table];
+    const double before = state.crowd;
+    state.crowd = std::max(0.0, found - lookups * even_share(table));
+    const double thinning = before > 0 ? std::min(1.0, state.crowd / before) : 1.0;
+    const double next_lookups =
+        binomial(tables_.plan.key_width(static_cast<int64_t>(table)), state.next);
+    state.codes_a_bucket = even_share(table) + state.crowd * thinning / next_lookups;
+}
+
+/// Codes a bucket, if all buckets had as many.
+double MihWalk::even_share(size_t table) const {
+    return static_cast<double>(tables_.count) /
+           static_cast<double>(tables_.plan.keys(static_cast<int64_t>(table)));
 }
 
 /// What the steps before this one have met, by the words of the table's entries.

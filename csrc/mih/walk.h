@@ -39,7 +39,7 @@ class MihWalk {
     struct TableState {
         uint64_t key = 0;
         int64_t next = 0;             // key distances below it are done
-        double found = 0;             // codes a bucket at the last key distance
+        double crowd = 0;             // codes at the last key distance past an even share
         double codes_a_bucket = 0;    // expected at `next`
         std::vector<uint64_t> words;  // of the query, as this table's entries are
     };
@@ -49,7 +49,8 @@ class MihWalk {
         double nanoseconds;
     };
     Step cheapest() const;
-    void expect(TableState& state, size_t table, double found) const;
+    double even_share(size_t table) const;
+    void expect(size_t table, double lookups, double found);
     bool step(size_t table, double scan_nanoseconds, HitSelection& hits);
     void look_up(size_t table, const uint32_t* keys, size_t count, uint32_t base,
                  HitSelection& hits);
