@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,13 +12,14 @@ import hashcore.metrics
 from bench.contest import Contender, Contest
 from bench.inputs import random_codes
 from bench.peers import torch_mean_average_precision
-from bench.workloads import EVALUATED, PYTORCH_LOOP, Sized
+from bench.workloads import EVALUATED, PYTORCH_LOOP, Evaluate, Sized
 
 
-def test_mean_average_precision(contest: Contest, sized: Sized) -> None:
+@pytest.mark.parametrize("workload", EVALUATED, ids=lambda workload: workload.name)
+def test_ranking_metrics(workload: Evaluate, contest: Contest, sized: Sized) -> None:
     import torch
 
-    workload = sized(EVALUATED)
+    workload = sized(workload)
     rng = np.random.default_rng(5)
     sides = (workload.queries, workload.codes)
     codes = [random_codes(seed, count, workload.bits) for seed, count in enumerate(sides)]
@@ -26,13 +29,16 @@ def test_mean_average_precision(contest: Contest, sized: Sized) -> None:
         for side in codes
     ]
     multi_hot = [torch.from_numpy(side).float() for side in labels]
-    report = hashcore.metrics.evaluate(*codes, *labels)
+    asked: dict[str, Any] = {}
+    if not workload.every_metric:
+        asked = {"topn": (), "ndcg_at": (), "map_at": ()}
+    report = hashcore.metrics.evaluate(*codes, *labels, **asked)
     by_loop = torch_mean_average_precision(*signs, *multi_hot)
     assert report.map_by_id == pytest.approx(by_loop, rel=1e-5)
     pairs = workload.queries * workload.codes
     contest(
         workload,
         "pairs",
-        Contender(lambda: hashcore.metrics.evaluate(*codes, *labels), pairs),
+        Contender(lambda: hashcore.metrics.evaluate(*codes, *labels, **asked), pairs),
         {PYTORCH_LOOP: Contender(lambda: torch_mean_average_precision(*signs, *multi_hot), pairs)},
     )

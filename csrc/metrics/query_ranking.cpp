@@ -35,6 +35,9 @@ void RadiusSums::add(const RadiusSums& other) {
 QueryRanking::QueryRanking(const Evaluation& evaluation, int64_t query)
     : run_(evaluation),
       query_(query),
+      last_map_(largest(evaluation.cutoffs.map_at)),
+      last_precision_(largest(evaluation.cutoffs.precision_at)),
+      last_graded_(largest(evaluation.cutoffs.ndcg_at)),
       items_(static_cast<size_t>(evaluation.pairs.bits() + 1)),
       hits_(items_.size()),
       items_before_(items_.size()),
@@ -46,17 +49,14 @@ void QueryRanking::clear_ties() {
 }
 
 void QueryRanking::place() {
-    const Cutoffs& cutoffs = run_.cutoffs;
-    const int64_t graded = largest(cutoffs.ndcg_at);
-    const int64_t positions = std::max(largest(cutoffs.precision_at), graded);
-    const int64_t numbers = largest(cutoffs.map_at);
+    const int64_t positions = std::max(last_precision_, last_graded_);
     int64_t items = 0;
     int64_t hits = 0;
     for (size_t d = 0; d < items_.size(); ++d) {
         items_before_[d] = items;
         hits_so_far_[d] = hits;
-        if (items < positions || hits < numbers) near_distances_ = static_cast<uint32_t>(d + 1);
-        if (items < graded) graded_distances_ = static_cast<uint32_t>(d + 1);
+        if (items < positions || hits < last_map_) near_distances_ = static_cast<uint32_t>(d + 1);
+        if (items < last_graded_) graded_distances_ = static_cast<uint32_t>(d + 1);
         items += items_[d];
         hits += hits_[d];
     }
@@ -84,11 +84,11 @@ void QueryRanking::rank(const Hits& hits) {
 /// Until write() divides, precision_by_id and map_at_a hold hits, map_at_b and map_at_c sums of
 /// precisions, ndcg_by_id gains.
 void QueryRanking::take_near(const RankedHit& hit) {
-    const Cutoffs& cutoffs = run_.cutoffs;
-    if (hit.number <= largest(cutoffs.map_at)) take_precision(hit);
-    if (hit.position <= largest(cutoffs.precision_at)) {
-        double* hits = row(run_.out.precision_by_id, query_, cutoffs.precision_at);
-        for (const int64_t cutoff : cutoffs.precision_at)
+    if (hit.number <= last_map_) take_precision(hit);
+    if (hit.position <= last_precision_) {
+        const std::vector<int64_t>& cutoffs = run_.cutoffs.precision_at;
+        double* hits = row(run_.out.precision_by_id, query_, cutoffs);
+        for (const int64_t cutoff : cutoffs)
             *hits++ += hit.position <= cutoff ? 1.0 : 0.0;
     }
     if (hit.distance < graded_distances_) take_gain(hit);
@@ -146,7 +146,7 @@ std::vector<TiedBlock> QueryRanking::ideal_blocks() const {
     if (grades() == 2)
         return {{relevant_, relevant_, static_cast<double>(relevant_) * run_.tables.gain(1)}};
     const std::vector<int64_t> counts =
-        run_.pairs.relevance().best_grades(query_, largest(run_.cutoffs.ndcg_at));
+        run_.pairs.relevance().best_grades(query_, last_graded_);
     std::vector<TiedBlock> blocks;
     for (uint32_t grade = run_.pairs.relevance().max_grade(); grade > 0; --grade) {
         const int64_t items = counts[grade];

@@ -71,6 +71,7 @@ class QueryRanking {
 
     const Evaluation& run_;
     int64_t query_;
+    int64_t last_map_, last_precision_, last_graded_;  // the largest cutoffs
     int64_t relevant_ = 0;
     double precision_sum_ = 0;
     std::vector<int64_t> items_, hits_;  // [bits + 1] at each distance
