@@ -50,8 +50,9 @@ def edit(path: Path, line: int, text: str) -> None:
         ("1 2 5,0.5,x,0.1", "line 3 is not keyword ids"),
         (",0.5,0.5,0.1", "line 3 is not keyword ids"),
         ("-1,0.5,0.5,0.1", "line 3 is not keyword ids"),
-        ("1 2 5,0.5,nan,0.1", "NaN or infinite"),
-        ("1 2,0.5,0.5,0.1", "keyword ids of iaprtc12_vgg128.csv and iaprtc12_bigru.csv differ"),
+        ("1 291,0.5,0.5,0.1", r"line 3 is not keyword ids 0\.\.290 and as many features"),
+        ("1 2 5,0.5,nan,0.1", "row 2, column 1 is nan; expected finite values"),
+        ("1 2,0.5,0.5,0.1", r"row 2 of iaprtc12_vgg128.csv has the keyword ids \[1, 2\], of"),
     ],
 )
 def test_another_layout(folder: Path, text: str, message: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashcore.data import Split
+from hashcore.data import Draw, Split
 
 
 def split_of(train: list[int], query: list[int], database: list[int]) -> Split:
@@ -96,3 +96,48 @@ def test_a_foreign_file_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=r"split\.json: not a hashcore split file"):
         Split.load(path)
+
+
+def test_a_draw_gives_queries_first_and_parts_in_order() -> None:
+    order = np.random.RandomState(3).permutation(20)
+    split = Draw(queries=4, train=6, seed=3).split(20)
+    assert split.query.tolist() == sorted(order[:4].tolist())
+    assert split.train.tolist() == sorted(order[4:10].tolist())
+    assert split.database.tolist() == sorted(order[4:].tolist())
+    of_train = Draw(queries=4, train=6, database="train", seed=3).split(20)
+    assert of_train.database.tolist() == of_train.train.tolist() == split.train.tolist()
+    rest = Draw(queries=4, seed=3).split(20)
+    assert rest.train.tolist() == rest.database.tolist() == split.database.tolist()
+    assert Draw(queries=4, train=6, seed=4).split(20) != split
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (Draw(0, 5), "got 0 queries and 5 training rows"),
+        (Draw(5, 0), "got 5 queries and 0 training rows"),
+        (Draw(20), "got 20 queries and 0 training rows"),
+        (Draw(15, 6), "together at most the 20 rows there are; got 15 queries and 6 training"),
+    ],
+)
+def test_a_draw_of_more_rows_than_there_are(draw: Draw, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw.split(20)
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (
+            Draw(2, 3, seed=7),
+            "2 query and 3 training rows drawn by seed 7; database: all rows that",
+        ),
+        (Draw(2), "2 query and all other rows drawn by seed 0; database: all rows that are no"),
+        (
+            Draw(2, 3, "train"),
+            "2 query and 3 training rows drawn by seed 0; database: the training",
+        ),
+    ],
+)
+def test_a_draw_says_what_it_does(draw: Draw, said: str) -> None:
+    assert str(draw).startswith(said)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
+from data.matlab_files import write_v5
 from hashcore.data import DatasetFileError, load
 
 CLASSES_TR, CLASSES_TE = np.array([1, 10, 3, 3]), np.array([2, 7])
@@ -38,8 +38,7 @@ def pca_data(**changes: Any) -> dict[str, Any]:
 
 
 def write(tmp_path: Path, content: dict[str, Any]) -> Path:
-    savemat(tmp_path / "file.mat", content)
-    return tmp_path / "file.mat"
+    return write_v5(tmp_path / "file.mat", content)
 
 
 @pytest.mark.parametrize("one_hot", [False, True])
@@ -71,17 +70,75 @@ def test_pca(tmp_path: Path) -> None:
     assert (data.image_transform, data.text_transform) == ("none", "none")
 
 
+def write_raw(folder: Path, **changes: Any) -> Path:
+    """The folder of the authors: features without classes, and lists."""
+    content = {**wiki_data(), **changes}
+    write_v5(folder / "raw_features.mat", {k: v for k, v in content.items() if k[0] in "IT"})
+    for part, ids in (("train", CLASSES_TR), ("test", CLASSES_TE)):
+        lines = [f"text{i}\timage{i}\t{c}" for i, c in enumerate(ids)]
+        (folder / f"{part}set_txt_img_cat.list").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_raw_features_and_lists(tmp_path: Path) -> None:
+    expected = load("wikipedia", write(tmp_path, wiki_data()))
+    folder = write_raw(tmp_path)
+    for path in (folder, folder / "raw_features.mat"):
+        data = load("wikipedia", path)
+        for name in ("image", "text", "labels"):
+            assert np.array_equal(getattr(data, name), getattr(expected, name))
+        assert data.split == expected.split
+        assert (data.image_transform, data.text_transform) == ("sqrt", "log")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a b 1\na b 2\na b 11\na b 3", "row 2 is class 11; expected class ids 1..10"),
+        ("a b 1\na b 2\na b x\na b 3", "line 3 does not end in a class id"),
+        ("a b 1\na b 2\na b 3", "rows disagree: I_tr 4, T_tr 4, trainset_txt_img_cat.list 3"),
+        ("", "rows disagree"),
+        (None, "no such file"),
+    ],
+)
+def test_wrong_lists(tmp_path: Path, lines: str | None, message: str) -> None:
+    path = write_raw(tmp_path) / "trainset_txt_img_cat.list"
+    if lines is None:
+        path.unlink()
+    else:
+        path.write_text(lines)
+    with pytest.raises(DatasetFileError, match=message) as caught:
+        load("wikipedia", tmp_path)
+    assert "trainset_txt_img_cat.list" in str(caught.value).split(". Expected")[0]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (wiki_data(L_tr=np.array([[0], [1], [2], [3]])), r"L_tr holds class ids outside 1\.\.10"),
-        (wiki_data(L_te=np.full((2, 10), 2)), "neither class ids nor one-hot"),
+        (
+            wiki_data(L_tr=np.array([[0], [1], [2], [3]])),
+            r"L_tr row 0 is class 0; expected class ids 1\.\.10",
+        ),
+        (wiki_data(L_te=np.full((2, 10), 2)), "L_te row 0, column 0 is 2; expected 0 or 1"),
+        (wiki_data(L_te=np.ones((2, 9))), "neither class ids"),
         (wiki_data(T_tr=np.ones((3, 5))), "rows disagree: I_tr 4, T_tr 3, L_tr 4"),
-        (wiki_data(I_te=np.full((2, 6), np.nan)), "I_te holds NaN"),
+        (wiki_data(I_te=np.full((2, 6), np.nan)), "I_te row 0, column 0 is nan"),
         ({"I_tr": np.ones((4, 6))}, r"its variables are \['I_tr'\]"),
-        (pca_data(X2=np.ones((4, 4))), "samples disagree"),
-        (pca_data(split={"ind_train": [1, 6], "ind_test": [2]}), "split.ind_train is empty or"),
-        (pca_data(split={"ind_train": [0, 1], "ind_test": [2]}), "split.ind_train is empty or"),
+        (pca_data(X2=np.ones((4, 4))), r"rows disagree: data\.X1 5, data\.X2 4, data\.Y 5"),
+        (
+            pca_data(split={"ind_train": [1, 6], "ind_test": [2]}),
+            r"split\.ind_train row 1 is 6; expected 1\.\.5",
+        ),
+        (
+            pca_data(split={"ind_train": [0, 1], "ind_test": [2]}),
+            r"split\.ind_train row 0 is 0; expected 1\.\.5",
+        ),
+        (pca_data(split={"ind_train": [1.5], "ind_test": [2]}), "row 0 is 1.5; expected 1..5"),
+        (pca_data(split={"ind_train": [1], "ind_test": []}), r"split\.ind_test is empty"),
+        (
+            pca_data(Y=np.eye(10)[:, :5] + np.eye(10)[:, 1:6]),
+            r"data\.Y row 0 has 2 ones; expected one",
+        ),
         (pca_data(split={"ind_train": [1]}), "no field ind_test"),
         ({"data": np.ones((2, 2))}, "no field X1"),
     ],

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashcore._arrays import describe
+from hashcore.data._rows import Rows, row_blocks, value_error
 from hashcore.data.split import Split
 from hashcore.data.vocabulary import Vocabulary
 
 TRANSFORMS = ("none", "sqrt", "log")
 
 
-def _check_features(name: str, array: NDArray[Any], transform: str) -> None:
-    bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-    if bad:
-        raise ValueError(f"{name}: {bad} values are NaN or infinite")
-    if transform != "none" and array.size and array.min() < 0:
-        raise ValueError(
-            f'{name}: transform "{transform}" needs values >= 0; the least is {array.min():g}'
-        )
-
-
-def _check_modality(
-    name: str, array: NDArray[Any], transform: str, *, features: bool, other: str
-) -> None:
-    if transform not in TRANSFORMS:
-        raise ValueError(f'{name}_transform: expected one of {TRANSFORMS}; got "{transform}"')
-    if features and array.ndim == 2 and array.dtype == np.float32:
-        _check_features(name, array, transform)
-    elif features or (array.dtype == np.float32):
-        raise ValueError(f"{name}: expected float32 [N, D] or {other}; got {describe(array)}")
-    elif transform != "none":
-        raise ValueError(f'{name}_transform: "{transform}" is for float32 features only')
-
-
 @dataclass(frozen=True, eq=False)
-class CrossModalDataset:
-    """N pairs of an image and a text, their labels, and the split.
+class Pairs:
+    """N pairs of an image and a text, their labels and the split, wherever the rows lie.
 
     Attributes:
         name: what the set is called in reports and checkpoints.
@@ -56,14 +34,14 @@ class CrossModalDataset:
         vocabulary: what made the token ids; None for text features.
 
     Raises:
-        ValueError: shapes, dtypes or row counts disagree, a feature is NaN or infinite, a
-            token or row id is out of range, or a transform does not suit the values.
+        ValueError: shapes, dtypes or row counts disagree, a part of the split is empty or names a
+            row that is not there, or a transform does not suit the kind of data.
     """
 
     name: str
-    image: NDArray[Any]
-    text: NDArray[Any]
-    labels: NDArray[np.bool_]
+    image: Rows
+    text: Rows
+    labels: Rows
     split: Split
     image_transform: str = "none"
     text_transform: str = "none"
@@ -71,28 +49,25 @@ class CrossModalDataset:
     captions: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
 
-    def __post_init__(self) -> None:
-        pixels = self.image.dtype == np.uint8 and self.image.ndim == 4 and self.image.shape[1] == 3
-        tokens = self.text.dtype == np.int64 and self.text.ndim == 2
-        _check_modality(
-            "image",
-            self.image,
-            self.image_transform,
-            features=not pixels,
-            other="uint8 [N, 3, H, W]",
-        )
-        _check_modality(
-            "text", self.text, self.text_transform, features=not tokens, other="int64 [N, L]"
-        )
-        self._check_rows()
-        if tokens:
-            self._check_tokens()
-        elif self.vocabulary is not None:
+    def _check_layout(self) -> None:
+        shape = self.image.shape
+        if not (self.image.dtype == np.uint8 and len(shape) == 4 and shape[1] == 3):
+            _check_features("image", self.image, "uint8 [N, 3, H, W]")
+        if not (self.text.dtype == np.int64 and len(self.text.shape) == 2):
+            _check_features("text", self.text, "int64 [N, L]")
+        _check_transform("image", self.image_transform, self.image_kind)
+        _check_transform("text", self.text_transform, self.text_kind)
+        if self.vocabulary is not None and self.text_kind != "tokens":
             raise ValueError("vocabulary: given, but text holds features, not token ids")
+        if self.labels.dtype != np.bool_ or len(self.labels.shape) != 2 or not self.labels.shape[1]:
+            raise ValueError(f"labels: expected bool [N, C]; got {describe(self.labels)}")
+        for name in ("image", "text"):
+            rows: Rows = getattr(self, name)
+            if 0 in rows.shape[1:]:
+                raise ValueError(f"{name}: rows without values; got {describe(rows)}")
+        self._check_rows()
 
     def _check_rows(self) -> None:
-        if self.labels.dtype != np.bool_ or self.labels.ndim != 2:
-            raise ValueError(f"labels: expected bool [N, C]; got {describe(self.labels)}")
         rows = {"image": len(self.image), "text": len(self.text), "labels": len(self.labels)}
         if self.captions:
             rows["captions"] = len(self.captions)
@@ -105,21 +80,26 @@ class CrossModalDataset:
             )
         for part in ("train", "query", "database"):
             ids: NDArray[np.int64] = getattr(self.split, part)
-            if ids.size and ids.max() >= len(self):
+            if not ids.size:
+                raise ValueError(f"split.{part}: empty; expected at least one row")
+            if ids.max() >= len(self):
                 raise ValueError(
                     f"split.{part}: row {int(ids.max())} is past the {len(self)} rows of the data"
                 )
 
-    def _check_tokens(self) -> None:
-        if not self.text.size:
-            return
-        low, high = int(self.text.min()), int(self.text.max())
-        if low < 0:
-            raise ValueError(f"text: token ids must be >= 0; got {low}")
-        if self.vocabulary is not None and high >= len(self.vocabulary):
-            raise ValueError(
-                f"text: token id {high} is past the {len(self.vocabulary)} of the vocabulary"
-            )
+    def check_block(
+        self, modality: Literal["image", "text"], block: NDArray[Any], first_row: int
+    ) -> None:
+        """Check the values of rows first_row and on of one modality.
+
+        Raises:
+            ValueError: a feature is NaN, infinite, or below zero where a transform forbids it; a
+                token id is out of range. Names the first such row.
+        """
+        transform = self.image_transform if modality == "image" else self.text_transform
+        tokens = None if self.vocabulary is None else len(self.vocabulary)
+        if wrong := value_error(block, transform, first_row=first_row, tokens=tokens):
+            raise ValueError(f"{modality}: {wrong}")
 
     def __len__(self) -> int:
         return len(self.image)
@@ -127,7 +107,7 @@ class CrossModalDataset:
     @property
     def image_kind(self) -> Literal["features", "pixels"]:
         """What `image` holds."""
-        return "pixels" if self.image.ndim == 4 else "features"
+        return "pixels" if len(self.image.shape) == 4 else "features"
 
     @property
     def text_kind(self) -> Literal["features", "tokens"]:
@@ -145,3 +125,44 @@ class CrossModalDataset:
             f"image {self.image_kind} {list(self.image.shape[1:])}, "
             f"text {self.text_kind} {list(self.text.shape[1:])}, {self.labels.shape[1]} classes"
         )
+
+
+def _check_features(name: str, rows: Rows, other: str) -> None:
+    if rows.dtype != np.float32 or len(rows.shape) != 2:
+        raise ValueError(f"{name}: expected float32 [N, D] or {other}; got {describe(rows)}")
+
+
+def _check_transform(name: str, transform: str, kind: str) -> None:
+    if transform not in TRANSFORMS:
+        raise ValueError(f'{name}_transform: expected one of {TRANSFORMS}; got "{transform}"')
+    if transform != "none" and kind != "features":
+        raise ValueError(f'{name}_transform: "{transform}" is for float32 features only')
+
+
+@dataclass(frozen=True, eq=False)
+class CrossModalDataset(Pairs):
+    """Pairs whose rows are arrays: in memory, or `numpy.memmap`s of a prepared directory.
+
+    Attributes:
+        values_checked: the values were checked when the arrays were written; otherwise all of
+            them are read and checked here, block by block.
+
+    Raises:
+        ValueError: as `Pairs`; or a feature is NaN or infinite, a token id is out of range, or a
+            transform does not suit the values.
+    """
+
+    image: NDArray[Any]
+    text: NDArray[Any]
+    labels: NDArray[np.bool_]
+    values_checked: InitVar[bool] = False
+
+    def __post_init__(self, values_checked: bool) -> None:
+        self._check_layout()
+        if values_checked:
+            return
+        modalities: tuple[Literal["image", "text"], ...] = ("image", "text")
+        for modality in modalities:
+            array: NDArray[Any] = getattr(self, modality)
+            for rows in row_blocks(array):
+                self.check_block(modality, array[rows], rows.start)

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashcore.data._files import DatasetFileError, require
-from hashcore.data.dataset import CrossModalDataset
+from hashcore.data._files import DatasetFileError, Place, features, require, same_rows
+from hashcore.data.source import PairSource
 from hashcore.data.split import Split
 
 IMAGE_FILE = "iaprtc12_vgg128.csv"
 TEXT_FILE = "iaprtc12_bigru.csv"
 _QUERIES = 500
+KEYWORDS = 291
 EXPECTED = (
-    f"Expected a folder with {IMAGE_FILE} (1962 rows: keyword ids 0..290 separated by spaces, "
-    f"then 128 VGG features) and {TEXT_FILE} (the same rows and keyword ids, then 64 BiGRU "
+    f"Expected a folder with {IMAGE_FILE} (1962 rows: keyword ids 0..{KEYWORDS - 1} separated by "
+    f"spaces, then 128 VGG features) and {TEXT_FILE} (the same rows and keyword ids, then 64 BiGRU "
     "features), comma-separated, without a heading: the feature files that published "
     "cross-modal retrieval code on IAPR TC-12 ships. The set itself: "
     "https://www.imageclef.org/photodata"
@@ -39,25 +40,24 @@ def _read(path: Path) -> tuple[list[list[int]], NDArray[np.float32]]:
                 head, _, rest = line.partition(",")
                 keywords.append([int(word) for word in head.split()])
                 values = np.array(rest.split(","), dtype=np.float32)
-                if min(keywords[-1]) < 0 or values.size != (rows or [values])[0].size:
+                if not 0 <= min(keywords[-1]) <= max(keywords[-1]) < KEYWORDS:
+                    raise ValueError("keyword id")
+                if values.size != (rows or [values])[0].size:
                     raise ValueError("columns")
                 rows.append(values)
         except ValueError as error:
             raise DatasetFileError(
-                f"{path}: line {len(rows) + 1} is not keyword ids and as many features as "
-                f"line 1. {EXPECTED}"
+                f"{path}: line {len(rows) + 1} is not keyword ids 0..{KEYWORDS - 1} and as many "
+                f"features as line 1. {EXPECTED}"
             ) from error
     if not rows:
         raise DatasetFileError(f"{path}: empty. {EXPECTED}")
-    features = np.stack(rows)
-    if not np.isfinite(features).all():
-        raise DatasetFileError(f"{path}: NaN or infinite features. {EXPECTED}")
-    return keywords, features
+    return keywords, features(np.stack(rows), Place(path, "", EXPECTED))
 
 
-def load_iapr(
+def open_iapr(
     path: str | os.PathLike[str], *, queries: int = _QUERIES, seed: int = 0
-) -> CrossModalDataset:
+) -> PairSource:
     """Read the folder with the two CSV files (or one of the two files in it).
 
     Args:
@@ -78,9 +78,12 @@ def load_iapr(
         folder = folder.parent
     keywords, image = _read(folder / IMAGE_FILE)
     text_keywords, text = _read(folder / TEXT_FILE)
+    same_rows({IMAGE_FILE: len(image), TEXT_FILE: len(text)}, folder, EXPECTED)
     if keywords != text_keywords:
+        row = next(i for i, ids in enumerate(keywords) if ids != text_keywords[i])
         raise DatasetFileError(
-            f"{folder}: the keyword ids of {IMAGE_FILE} and {TEXT_FILE} differ. {EXPECTED}"
+            f"{folder}: row {row} of {IMAGE_FILE} has the keyword ids {keywords[row]}, of "
+            f"{TEXT_FILE} {text_keywords[row]}; they must be the same. {EXPECTED}"
         )
     n = len(keywords)
     if not 0 < queries < n:
@@ -90,11 +93,13 @@ def load_iapr(
         labels[row, ids] = True
     order = np.random.RandomState(seed).permutation(n)
     train = order[: n - queries]
-    return CrossModalDataset(
+    return PairSource(
         name="iapr",
         image=image,
         text=text,
         labels=labels,
         split=Split(train=train, query=order[n - queries :], database=train),
         image_transform="sqrt",
+        files=(folder / IMAGE_FILE, folder / TEXT_FILE),
+        protocol=f"{queries:,} query rows drawn by seed {seed}; database: the training rows",
     )

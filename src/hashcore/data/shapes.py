@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashcore.data.dataset import CrossModalDataset
+from hashcore.data.source import PairSource, generated
 from hashcore.data.split import Split
 from hashcore.data.vocabulary import Vocabulary
 
@@ -232,3 +233,10 @@ def make_shapes(
         captions=captions,
         vocabulary=vocabulary,
     )
+
+
+def open_shapes(*, pairs: int = 6000, queries: int | None = None, seed: int = 0) -> PairSource:
+    """`make_shapes`, as a source to prepare."""
+    data = make_shapes(pairs=pairs, queries=queries, seed=seed)
+    protocol = f"the last {data.split.query.size:,} rows are queries; database: the training rows"
+    return generated(data, protocol)

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from hashcore._arrays import describe
 from hashcore._files import replacing
 
 _PARTS = ("train", "query", "database")
+AS_PUBLISHED = "as the files split it; database: the training rows"
 
 
 def _row_ids(name: str, value: object) -> NDArray[np.int64]:
@@ -118,3 +120,51 @@ class Split:
         if split.hash != stated:
             raise ValueError(f"{path}: the rows do not match the hash in the file; it was edited")
         return split
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a split is drawn where a set comes without one.
+
+    Attributes:
+        queries: rows of the query part.
+        train: rows of the training part; all that are no queries when None.
+        database: "rest", all rows that are no queries, or "train".
+        seed: of the drawing, `numpy.random.RandomState(seed).permutation(N)`: queries first, then
+            training rows. Every part is in ascending order.
+    """
+
+    queries: int
+    train: int | None = None
+    database: Literal["rest", "train"] = "rest"
+    seed: int = 0
+
+    def split(self, n: int) -> Split:
+        """The split of n rows.
+
+        Raises:
+            ValueError: there are not as many rows, or a part would be empty.
+        """
+        train = n - self.queries if self.train is None else self.train
+        if min(self.queries, train) < 1 or self.queries + train > n:
+            raise ValueError(
+                f"split: expected queries >= 1 and training rows >= 1, together at most the {n:,} "
+                f"rows there are; got {self.queries:,} queries and {train:,} training rows. "
+                "The options queries and train_rows set them"
+            )
+        order = np.random.RandomState(self.seed).permutation(n)
+        query, rest = order[: self.queries], order[self.queries :]
+        chosen = np.sort(rest[:train])
+        return Split(
+            train=chosen,
+            query=np.sort(query),
+            database=np.sort(rest) if self.database == "rest" else chosen,
+        )
+
+    def __str__(self) -> str:
+        train = "all other" if self.train is None else f"{self.train:,} training"
+        database = {"rest": "all rows that are no queries", "train": "the training rows"}
+        return (
+            f"{self.queries:,} query and {train} rows drawn by seed {self.seed}; "
+            f"database: {database[self.database]}"
+        )
