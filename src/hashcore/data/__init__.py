@@ -21,15 +21,19 @@ from hashcore.data import (
     nuswide,
     nuswide10k,
     pascal,
+    prepared,
     shapes,
     wikipedia,
 )
 from hashcore.data._files import DatasetFileError
+from hashcore.data.check import Finding, check_prepared
 from hashcore.data.dataset import TRANSFORMS, CrossModalDataset
+from hashcore.data.prepared import Manifest
 from hashcore.data.shapes import make_shapes
 from hashcore.data.source import PairSource
 from hashcore.data.split import Draw, Split
 from hashcore.data.vocabulary import PADDING, UNKNOWN, Vocabulary, split_words
+from hashcore.data.writer import prepare
 
 __all__ = [
     "DATASETS",
@@ -39,13 +43,17 @@ __all__ = [
     "CrossModalDataset",
     "DatasetFileError",
     "Draw",
+    "Finding",
     "Loader",
+    "Manifest",
     "PairSource",
     "Split",
     "Vocabulary",
+    "check_prepared",
     "load",
     "make_shapes",
     "open_source",
+    "prepare",
     "split_words",
 ]
 
@@ -75,6 +83,7 @@ DATASETS: Mapping[str, Loader] = MappingProxyType(
         "pascal-sentence": Loader(pascal.open_pascal, pascal.EXPECTED),
         "coco": Loader(coco.open_coco, coco.EXPECTED),
         "arrays": Loader(arrays.open_arrays, arrays.EXPECTED),
+        "prepared": Loader(prepared.open_prepared, prepared.EXPECTED),
     }
 )
 
@@ -82,7 +91,7 @@ DATASETS: Mapping[str, Loader] = MappingProxyType(
 def load(
     name: str, path: str | os.PathLike[str] | None = None, **options: Any
 ) -> CrossModalDataset:
-    """Load a data set by name, into memory.
+    """Load a data set by name, into memory; the arrays of a "prepared" one are mapped instead.
 
     Args:
         name: one of DATASETS.
