@@ -55,7 +55,7 @@ def test_no_command_is_an_error_that_shows_the_overview(
     ("args", "message"),
     [
         (["trian"], 'unknown command "trian"; did you mean "train"?'),
-        (["zzz"], 'unknown command "zzz"; expected one of demo, train, encode'),
+        (["zzz"], 'unknown command "zzz"; expected one of demo, data, train'),
         (["info", "--jsn"], "info: Unrecognized options: --jsn; did you mean --json? See:"),
         (["search"], "search: missing INDEX. See: hashcore search --help"),
         (["search", "i", "--k", "x"], "search: Error parsing --k: invalid literal"),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "Train on generated pictures, search a million codes, write a report",
+    "data": "Prepare a data set as mapped arrays; check it for leakage",
     "train": "Learn codes from a data set; writes a run directory",
     "encode": "Turn features, tokens, texts or a data set into packed codes",
     "index": "Build an index file from packed codes",
