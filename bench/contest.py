@@ -15,7 +15,7 @@ from bench.report import Outcome, Row, Timing
 from bench.workloads import BANDWIDTH, ISSUE_LIMIT, SLICED_LIMIT, Search, Workload
 from hashcore import _core
 
-Unit = Literal["pairs", "B"]
+Unit = Literal["pairs", "B", "ids"]
 MeasureLimits = Callable[[Part], Limits]
 
 

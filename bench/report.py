@@ -47,7 +47,7 @@ class Row:
     """What one workload showed.
 
     Attributes:
-        unit: what ``per_second`` counts: ``pairs`` or ``B``.
+        unit: what ``per_second`` counts: ``pairs``, ``B`` or ``ids``.
         level: instruction-set level that ran.
         shares: hashcore's rate over a limit of the machine, by the limit's name.
     """
@@ -129,6 +129,16 @@ def giga(rate: float) -> str:
     return f"{rate / 1e9:.3g}" if rate < 1e12 else f"{rate / 1e9:,.0f}"
 
 
+def shown_unit(unit: str) -> str:
+    """What a row's rates are shown in."""
+    return "ids/s" if unit == "ids" else f"G{unit}/s"
+
+
+def shown_rate(rate: float, unit: str) -> str:
+    """A rate in its shown unit."""
+    return f"{rate:,.3g}" if unit == "ids" else giga(rate)
+
+
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     """Lines of a Markdown table; the first column is text, the others are figures."""
     names = list(header)
@@ -141,9 +151,12 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 def describe(row: Row) -> str:
     """A row as one line of text."""
-    parts = [f"{row.workload}: {giga(row.hashcore.per_second)} G{row.unit}/s"]
+    parts = [
+        f"{row.workload}: {shown_rate(row.hashcore.per_second, row.unit)} {shown_unit(row.unit)}"
+    ]
     parts += [
-        f"{peer.ratio:.3g}x {name} ({giga(peer.per_second)})" for name, peer in row.peers.items()
+        f"{peer.ratio:.3g}x {name} ({shown_rate(peer.per_second, row.unit)})"
+        for name, peer in row.peers.items()
     ]
     parts += [f"{share:.0%} of {name}" for name, share in row.shares.items()]
     parts += [
@@ -203,15 +216,16 @@ def _rows(rows: list[Row]) -> list[str]:
 
     def cells(row: Row) -> Iterable[str]:
         yield row.workload
-        yield giga(row.hashcore.per_second)
+        yield shown_rate(row.hashcore.per_second, row.unit)
         for name in peers:
             peer = row.peers.get(name)
-            yield f"{peer.ratio:.3g}x ({giga(peer.per_second)})" if peer else ""
+            yield f"{peer.ratio:.3g}x ({shown_rate(peer.per_second, row.unit)})" if peer else ""
         for name in shares:
             yield f"{row.shares[name]:.0%}" if name in row.shares else ""
 
-    header = ["workload", f"hashcore, G{rows[0].unit}/s"]
-    header += [f"over {name} (its G{rows[0].unit}/s)" for name in peers]
+    unit = shown_unit(rows[0].unit)
+    header = ["workload", f"hashcore, {unit}"]
+    header += [f"over {name} (its {unit})" for name in peers]
     return table(header + [f"of {name}" for name in shares], map(cells, rows))
 
 

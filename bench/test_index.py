@@ -9,10 +9,19 @@ import pytest
 
 import hashcore
 from bench.contest import Contender, Contest
-from bench.inputs import flat_index, random_codes
+from bench.inputs import codes_of, flat_index, random_codes
 from bench.out_of_core.codes import random_flips
-from bench.peers import Codes
-from bench.workloads import FLAT_SCAN, HASHED, Hashed, Sized
+from bench.peers import Codes, faiss_index
+from bench.workloads import (
+    FAISS,
+    FLAT_SCAN,
+    HASHED,
+    REMOVED,
+    TOMBSTONED,
+    Hashed,
+    Sized,
+    Tombstoned,
+)
 
 Answer = TypeVar("Answer", hashcore.SearchResult, hashcore.RangeResult)
 
@@ -71,3 +80,43 @@ def test_hash_tables(workload: Hashed, contest: Contest, sized: Sized) -> None:
             )
         },
     )
+
+
+@pytest.mark.parametrize("workload", TOMBSTONED, ids=lambda workload: workload.name)
+def test_removed_codes(workload: Tombstoned, contest: Contest, sized: Sized) -> None:
+    workload = sized(workload)
+    database, queries = codes_of(workload)
+    whole, tombstoned = (hashcore.Index.from_codes(database, kind=workload.kind) for _ in range(2))
+    gone = np.random.default_rng(3).permutation(workload.codes)
+    gone = gone[: round(workload.removed * workload.codes)]
+    assert tombstoned.remove(gone) == len(gone)
+    kept = whole.search(queries, workload.k, filter=hashcore.Filter.deny(gone))
+    assert_same(tombstoned.search(queries, workload.k), kept)
+
+    def search(index: hashcore.Index) -> Contender:
+        return Contender(lambda: index.search(queries, workload.k, threads=1), workload.pairs)
+
+    contest(workload, "pairs", search(tombstoned), {"none removed": search(whole)})
+
+
+def test_removal(contest: Contest, sized: Sized) -> None:
+    import faiss
+
+    workload = sized(REMOVED)
+    database = random_codes(1, workload.codes, workload.bits)
+    ours = hashcore.Index.from_codes(database, kind="flat", copy=False)
+    peer = faiss_index(workload.bits, database)
+    ids = iter(np.random.default_rng(3).permutation(workload.codes).reshape(-1, 1))
+    middle = faiss.IDSelectorBatch(np.array([workload.codes // 2]))  # its positions move up
+
+    def remove() -> None:
+        for _ in range(workload.ids):
+            assert ours.remove(next(ids)) == 1
+
+    contest(
+        workload,
+        "ids",
+        Contender(remove, workload.ids),
+        {FAISS: Contender(lambda: peer.remove_ids(middle), 1)},
+    )
+    assert len(ours) == workload.codes - workload.ids * (workload.rounds + 1)

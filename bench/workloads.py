@@ -140,6 +140,43 @@ class Hashed(Search):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tombstoned(Search):
+    """A search of an index of which codes were removed.
+
+    Attributes:
+        kind: of the index.
+        removed: share of its codes.
+    """
+
+    kind: Literal["flat", "mih"]
+    removed: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}, {100 * self.removed:g}% removed, {super().name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remove(Workload):
+    """Removal of codes, one a call.
+
+    Attributes:
+        ids: removed in a round.
+    """
+
+    bits: int
+    codes: int
+    ids: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.ids:,} ids one by one, {self.bits} bits, {in_short(self.codes)} codes"
+
+    def small(self) -> Self:
+        return replace(super().small(), codes=min(self.codes, 50_000), ids=10)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pack(Workload):
     """Packing of random values."""
 
@@ -294,6 +331,18 @@ def _hashed(
     )
 
 
+def _tombstoned(kind: Literal["flat", "mih"], queries: int) -> Tombstoned:
+    return Tombstoned(
+        table="Removed codes",
+        bits=64,
+        codes=8_000_000,
+        queries=queries,
+        rounds=7,
+        kind=kind,
+        removed=0.09,
+    )
+
+
 BATCHES = [_batch(bits) for bits in WIDTHS]
 FORCED = [_forced(level, bits) for level in ("avx512", "avx2", "portable") for bits in WIDTHS]
 ODD_WIDTHS = [
@@ -369,6 +418,8 @@ HASHED = [
     _hashed(64, 100_000_000, layout="compact"),
     _hashed(256, 10_000_000, 50, radius=31, flip=1 / 32),
 ]
+TOMBSTONED = [_tombstoned("flat", 256), _tombstoned("flat", 1), _tombstoned("mih", 50)]
+REMOVED = Remove(table="Removal", bits=64, codes=100_000_000, ids=1_000, rounds=5)
 PACKED = [
     _pack("float32", targets=[Target(BANDWIDTH, 0.8), Target(NUMPY, 2)]),
     _pack("float16"),
