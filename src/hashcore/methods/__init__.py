@@ -12,9 +12,11 @@ from hashcore.methods.base import (
     Method,
     Phase,
     ProblemSpec,
+    Role,
     Term,
 )
 from hashcore.methods.branches import BranchConfig
+from hashcore.methods.class_codes import ClassCoded, LabelEncoder
 from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
 
@@ -37,14 +39,17 @@ __all__ = [
     "METHODS",
     "Batch",
     "BranchConfig",
+    "ClassCoded",
     "DRHCConfig",
     "DTHConfig",
     "EmbedAll",
     "Entry",
     "InputSpec",
+    "LabelEncoder",
     "LossTerms",
     "Method",
     "Phase",
     "ProblemSpec",
+    "Role",
     "Term",
 ]

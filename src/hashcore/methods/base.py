@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 Kind = Literal["features", "pixels", "tokens"]
+Role = Literal["any", "database"]
 Components = Mapping[str, Mapping[str, Any]]
 
 
@@ -26,11 +27,14 @@ class InputSpec:
         kind: "features", "pixels" or "tokens".
         shape: shape of one row: `(D,)` features, `(3, H, W)` pixels, `(L,)` tokens.
         vocabulary: for tokens, ids are below this number; 0 otherwise.
+        role: "any" rows will be encoded; or those of the database alone, which are trained on and
+            may be learned by heart.
     """
 
     kind: Kind
     shape: tuple[int, ...]
     vocabulary: int = 0
+    role: Role = "any"
 
 
 @dataclass(frozen=True)

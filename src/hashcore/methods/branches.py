@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -22,6 +22,8 @@ class BranchConfig:
     pixel and token branches end in."""
     dropout: float = 0.0
     """Dropout after every hidden layer. More of it generalises better and memorises less."""
+    database_dropout: float = 0.0
+    """The same of a branch that only ever encodes database rows that were trained on."""
     pixel_channels: tuple[int, ...] = (16, 32, 64)
     """Channels of the convolutions over pixels; each halves the image."""
     token_model: Literal["textcnn", "bow"] = "textcnn"
@@ -153,4 +155,6 @@ def build_branch(spec: InputSpec, config: BranchConfig) -> Branch:
         "pixels": PixelBranch,
         "tokens": TokenBranch,
     }
+    if spec.role == "database":
+        config = replace(config, dropout=config.database_dropout)
     return kinds[spec.kind](spec, config)

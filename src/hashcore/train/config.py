@@ -15,6 +15,14 @@ class TrainConfig:
 
     epochs: int = 20
     """Passes over the training rows; with `selection`, the most that may be chosen."""
+    codes: Literal["outputs", "classes"] = "outputs"
+    """What the bits are read from: signs of the method's outputs, or probabilities of the classes,
+    by a head on the outputs (`hashcore.methods.class_codes`)."""
+    class_weight: float = 1.0
+    """Weight of the class likelihood beside the method's terms, with codes of classes."""
+    database: Literal["same", "apart"] = "same"
+    """Who encodes the database rows that were trained on: the same networks, or such apart that may
+    learn them by heart (`branch.database_dropout`), with codes of classes."""
     batch_size: int = 128
     """Rows per step."""
     lr: float = 1e-3
@@ -62,6 +70,12 @@ class TrainConfig:
         _require(0 <= self.validation <= 0.5, "validation", "in [0, 0.5]", self.validation)
         _require(self.validate_every >= 1, "validate_every", ">= 1", self.validate_every)
         _require(self.patience >= 0, "patience", ">= 0", self.patience)
+        _require(self.class_weight > 0, "class_weight", "> 0", self.class_weight)
+        if self.database == "apart" and self.codes != "classes":
+            raise ValueError(
+                'database "apart" needs codes "classes": outputs of networks that were trained '
+                "apart do not share a code space"
+            )
         if self.validation == 0 and self.selection != "last":
             raise ValueError(
                 f'selection "{self.selection}" needs validation rows; got validation 0. '

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from hashcore.train.hasher import Hasher
 if TYPE_CHECKING:
     from hashcore.data import CrossModalDataset
 
-ProtocolName = Literal["unseen", "encoded"]
+ProtocolName = Literal["unseen", "encoded", "labelled"]
 Direction = Literal["image_to_text", "text_to_image"]
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def evaluate_hasher(
@@ -31,7 +32,8 @@ def evaluate_hasher(
         hasher: the trained hasher.
         dataset: its queries are `split.query`.
         protocols: "unseen": the database is the query rows' other modality; "encoded": it is
-            `split.database`, encoded by the hasher.
+            `split.database`, encoded by the hasher; "labelled": the same rows, encoded from their
+            labels.
         options: handed to `metrics.evaluate`, such as `topn` and `ndcg_at`.
 
     Returns:
@@ -40,19 +42,14 @@ def evaluate_hasher(
     Raises:
         ValueError: unknown protocol.
     """
-    rows = {"unseen": dataset.split.query, "encoded": dataset.split.database}
-    if unknown := [name for name in protocols if name not in rows]:
-        raise ValueError(f"protocols: expected any of {list(rows)}; got {unknown}")
-    query = dataset.split.query
-    q_image, q_text = encode_pair(hasher, dataset.image[query], dataset.text[query])
-    shared = {"bits": hasher.bits, **options}
+    known = get_args(ProtocolName)
+    if unknown := [name for name in protocols if name not in known]:
+        raise ValueError(f"protocols: expected any of {list(known)}; got {unknown}")
     reports: dict[ProtocolName, dict[Direction, metrics.Report]] = {}
     for name in protocols:
-        db = rows[name]
-        db_image, db_text = q_image, q_text
-        if name == "encoded":
-            db_image, db_text = encode_pair(hasher, dataset.image[db], dataset.text[db])
-        labels = dataset.labels[query], dataset.labels[db]
+        (q_image, q_text), (db_image, db_text), rows = _codes(hasher, dataset, name)
+        labels = dataset.labels[dataset.split.query], dataset.labels[rows]
+        shared = {"bits": hasher.bits, **options}
         reports[name] = {
             "image_to_text": metrics.evaluate(
                 q_image, db_text, *labels, protocol=Protocol(name, "I->T"), **shared
@@ -64,8 +61,30 @@ def evaluate_hasher(
     return reports
 
 
-def encode_pair(
-    hasher: Hasher, image: NDArray[Any], text: NDArray[Any]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _codes(
+    hasher: Hasher, dataset: CrossModalDataset, protocol: ProtocolName
+) -> tuple[Pair, Pair, NDArray[np.int64]]:
+    """Image and text codes of the queries and of the database, and the database's rows."""
+    query, rows = dataset.split.query, dataset.split.database
+    image, text = dataset.image[query], dataset.text[query]
+    if protocol == "unseen":
+        codes = encode_pair(hasher, image, text)
+        return codes, codes, query
+    labelled = protocol == "labelled"
+    queries = (
+        hasher.encode_query("image", image, labelled=labelled),
+        hasher.encode_query("text", text, labelled=labelled),
+    )
+    if labelled:
+        of_labels = hasher.encode_labels(dataset.labels[rows])
+        return queries, (of_labels, of_labels), rows
+    database = (
+        hasher.encode_database("image", dataset.image[rows]),
+        hasher.encode_database("text", dataset.text[rows]),
+    )
+    return queries, database, rows
+
+
+def encode_pair(hasher: Hasher, image: NDArray[Any], text: NDArray[Any]) -> Pair:
     """Codes of both modalities, uint8 `[n, ceil(K / 8)]` each."""
     return hasher.encode_image(image), hasher.encode_text(text)

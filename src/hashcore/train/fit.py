@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore import FormatError, metrics
-from hashcore.methods import METHODS, ProblemSpec
+from hashcore.methods import METHODS, ClassCoded, LabelEncoder, ProblemSpec, Role
 from hashcore.train import checkpoint
 from hashcore.train.config import TrainConfig
 from hashcore.train.evaluate import encode_pair
@@ -104,21 +104,37 @@ def fit(
     if not isinstance(config, entry.config):
         expected = entry.config.__name__
         raise TypeError(f"config: expected {expected}; got {type(config).__name__}")
-    run = _Run(dataset, method, bits, config, train or TrainConfig())
+    train = train or TrainConfig()
+    run = _Run(dataset, method, bits, config, train)
     with _own_randomness(run.device):
-        return run.run()
+        hasher = run.run()
+        if train.database == "apart":
+            hasher.database = _Run(dataset, method, bits, config, train, role="database").run()
+        return hasher
 
 
 class _Run:
     """One call of `fit`."""
 
     def __init__(
-        self, dataset: CrossModalDataset, method: str, bits: int, config: Any, train: TrainConfig
+        self,
+        dataset: CrossModalDataset,
+        method: str,
+        bits: int,
+        config: Any,
+        train: TrainConfig,
+        *,
+        role: Role = "any",
     ) -> None:
         self.dataset, self.method, self.bits = dataset, method, bits
-        self.config, self.train = config, train
+        self.config, self.train, self.role = config, train, role
+        if role == "database":  # which it learns by heart: there is nothing to choose
+            directory = train.checkpoint_dir and train.checkpoint_dir / "database"
+            self.train = dataclasses.replace(
+                train, validation=0.0, selection="last", checkpoint_dir=directory
+            )
         self.device = _device(train.device)
-        self.fitted, self.held_out = carve(dataset.split.train, train.validation, train.seed)
+        self.fitted, self.held_out = carve(dataset.split.train, self.train.validation, train.seed)
         if len(self.fitted) < 2:
             raise ValueError(f"expected at least 2 training rows to fit; got {len(self.fitted)}")
         self.identity = self._identity()
@@ -144,6 +160,8 @@ class _Run:
         if self.train.selection == "best":
             hasher.network.load_state_dict(self.best)
         hasher.network.eval()
+        if not isinstance(hasher.network, ClassCoded):
+            self._set_label_outputs(hasher)
         return hasher
 
     def _start(self) -> tuple[Hasher, Course, dict[str, Tensor]]:
@@ -177,8 +195,15 @@ class _Run:
         words = 0 if data.vocabulary is None else len(data.vocabulary)
         image = Preparation.fit(data.image[rows], data.image_transform)
         text = Preparation.fit(data.text[rows], data.text_transform, vocabulary=words)
-        spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
-        network = METHODS[self.method].method(self.config, spec).to(self.device)
+        sides = [dataclasses.replace(side.spec, role=self.role) for side in (image, text)]
+        spec = ProblemSpec(sides[0], sides[1], data.labels.shape[1], self.bits)
+        network = METHODS[self.method].method(self.config, spec)
+        if self.train.codes == "classes":
+            encoder = LabelEncoder.fit(
+                torch.from_numpy(data.labels[rows]), self.bits, self.train.seed
+            )
+            network = ClassCoded(network, encoder, self.train.class_weight)
+        network = network.to(self.device)
         info = {
             "dataset": data.name,
             "split_hash": data.split.hash,
@@ -230,6 +255,12 @@ class _Run:
             image, text = hasher.embed("image", rows.image), hasher.embed("text", rows.text)
             hasher.set_thresholds(image.mean(dim=0), text.mean(dim=0))
 
+    def _set_label_outputs(self, hasher: Hasher) -> None:
+        rows = self._rows(self.dataset.split.train)
+        outputs = hasher.outputs("image", rows.image) + hasher.outputs("text", rows.text)
+        labels = torch.from_numpy(rows.labels).float()  # [N, C]
+        hasher.set_label_outputs(labels.T @ outputs / labels.sum(dim=0).clamp(min=1)[:, None])
+
     def _checkpoint(self, hasher: Hasher, course: Course, loop: Loop) -> None:
         hasher.info |= {"epochs": course.epoch, "chosen": course.chosen, "scores": course.scores}
         if self.train.checkpoint_dir is None:
@@ -260,6 +291,8 @@ class _Run:
 
     def _purpose(self, course: Course) -> str:
         choosing = course.stage == "choose" and self.train.selection == "refit"
+        if self.role == "database":
+            return ", for the database"
         return ", choosing the epochs" if choosing else ""
 
     def _describe(self, course: Course) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 import hashcore
 from hashcore import FormatError, pack
+from hashcore._arrays import describe
 from hashcore.data import Vocabulary
-from hashcore.methods import METHODS, InputSpec, Method, ProblemSpec
+from hashcore.methods import METHODS, ClassCoded, InputSpec, LabelEncoder, Method, ProblemSpec
 from hashcore.train import checkpoint
 from hashcore.train.preprocess import Preparation
 
@@ -36,6 +37,7 @@ class Hasher:
         config: the method's configuration.
         vocabulary: turns captions into token ids; None where the texts are features.
         info: where it comes from: data set, split hash, versions, epochs, validation scores.
+        database: encodes the database rows that were trained on, where others do; else None.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class Hasher:
         self.network = network
         self.vocabulary = vocabulary
         self.info: dict[str, Any] = info or {}
+        self.database: Hasher | None = None
+        self._label_outputs = torch.empty(0, network.code_bits)
         self._prepare: dict[Modality, Preparation] = {"image": image, "text": text}
         self._threshold: dict[Modality, Tensor] = {
             "image": torch.zeros(network.code_bits),
@@ -76,6 +80,8 @@ class Hasher:
     def to(self, device: str | torch.device) -> Hasher:
         """Move the networks; returns self."""
         self.network.to(device)
+        if self.database is not None:
+            self.database.to(device)
         return self
 
     def encode_image(
@@ -117,6 +123,71 @@ class Hasher:
         """
         return self._encode("text", x, batch_size, progress)
 
+    def encode_query(
+        self,
+        modality: Modality,
+        x: Any,
+        *,
+        labelled: bool = False,
+        batch_size: int = 1024,
+        progress: bool = False,
+    ) -> NDArray[np.uint8]:
+        """Codes to search what `encode_database` or `encode_labels` encoded.
+
+        They differ from `encode_image` and `encode_text` where the database's codes follow its
+        labels: with codes of classes, and networks apart or labels encoded.
+
+        Args:
+            modality: of the queries.
+            x: as `encode_image` or `encode_text` take.
+            labelled: the database was encoded by `encode_labels`.
+            batch_size: rows encoded at a time.
+            progress: show a progress bar on stderr.
+
+        Returns:
+            Packed codes, uint8 `[n, ceil(K / 8)]`.
+        """
+        network = self.network
+        follows_labels = labelled or self.database is not None
+        if not (isinstance(network, ClassCoded) and follows_labels):
+            return self._encode(modality, x, batch_size, progress)
+        image = modality == "image"
+        encode = network.encode_image_query if image else network.encode_text_query
+        return pack(self._run(encode, modality, x, batch_size, progress).cpu().numpy())
+
+    def encode_database(
+        self, modality: Modality, x: Any, *, batch_size: int = 1024, progress: bool = False
+    ) -> NDArray[np.uint8]:
+        """Codes of database rows that were trained on; arguments as `encode_query`."""
+        hasher = self.database or self
+        return hasher._encode(modality, x, batch_size, progress)
+
+    def encode_labels(self, labels: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Codes of items of which only the labels count: no feature is read.
+
+        With codes of classes, those of the labels; otherwise the sign of the sum of the classes'
+        mean outputs over the training rows.
+
+        Args:
+            labels: bool `[n, C]`.
+
+        Returns:
+            Packed codes, uint8 `[n, ceil(K / 8)]`.
+
+        Raises:
+            ValueError: another shape or dtype, or a hasher out of an unfinished training.
+        """
+        classes = self.network.spec.classes
+        if labels.dtype != np.bool_ or labels.shape[1:] != (classes,):
+            raise ValueError(f"labels: expected bool [n, {classes}]; got {describe(labels)}")
+        rows = torch.from_numpy(labels).float()
+        if isinstance(self.network, ClassCoded):
+            with torch.no_grad():
+                return pack(self.network.encoder(rows.to(self.device)).cpu().numpy())
+        if len(self._label_outputs) != classes:
+            raise ValueError("labels: no codes of them yet: the training has not ended")
+        return pack((rows @ self._label_outputs).numpy())
+
     def encode_image_real(
         self, x: Any, *, batch_size: int = 1024, progress: bool = False
     ) -> NDArray[np.float32]:
@@ -133,13 +204,23 @@ class Hasher:
         self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
     ) -> Tensor:
         """Real-valued embeddings `[n, K]` on the networks' device, in evaluation mode."""
+        encode = self.network.encode_image if modality == "image" else self.network.encode_text
+        return self._run(encode, modality, x, batch_size, progress)
+
+    def _run(
+        self,
+        encode: Callable[[Tensor], Tensor],
+        modality: Modality,
+        x: Any,
+        batch_size: int,
+        progress: bool,
+    ) -> Tensor:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected >= 1; got {batch_size}")
         rows = self._rows(modality, x)
-        encode = self.network.encode_image if modality == "image" else self.network.encode_text
         training = self.network.training
         self.network.eval()
-        parts = [torch.empty(0, self.bits, device=self.device)]
+        parts = [torch.empty(0, self.network.code_bits, device=self.device)]
         try:
             starts = range(0, len(rows), batch_size)
             with torch.no_grad():
@@ -150,6 +231,12 @@ class Hasher:
             self.network.train(training)
         return torch.cat(parts)
 
+    def outputs(
+        self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
+    ) -> Tensor:
+        """What the bits are the signs of: embeddings above the thresholds, `[n, K]` on the CPU."""
+        return self.embed(modality, x, batch_size, progress).cpu() - self._threshold[modality]
+
     def prepare(self, modality: Modality, rows: NDArray[Any]) -> Tensor:
         """Checked rows, transformed and standardised, on the networks' device."""
         return self._prepare[modality](rows).to(self.device)
@@ -157,6 +244,10 @@ class Hasher:
     def set_thresholds(self, image: Tensor, text: Tensor) -> None:
         """Put the bit thresholds at `[K]` values for methods that do not cut at zero."""
         self._threshold = {"image": image.cpu(), "text": text.cpu()}
+
+    def set_label_outputs(self, outputs: Tensor) -> None:
+        """Take the mean outputs of each class, above the thresholds, `[C, K]`."""
+        self._label_outputs = outputs.cpu()
 
     def save(self, path: str | Path) -> None:
         """Write to directory `path`, atomically; a hasher that is there is replaced."""
@@ -181,6 +272,9 @@ class Hasher:
             specs = {m: _spec_from_json(meta["inputs"][m]) for m in ("image", "text")}
             spec = ProblemSpec(specs["image"], specs["text"], meta["classes"], meta["bits"])
             network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
+            if (coded := meta["classes_coded"]) is not None:
+                encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
+                network = ClassCoded(network, encoder, coded["weight"])
             network.load_state_dict(checkpoint.under("model", tensors))
             prepare = [
                 Preparation(
@@ -193,6 +287,10 @@ class Hasher:
             ]
             hasher = cls(meta["method"], network, *prepare, info=meta["info"])
             hasher.set_thresholds(tensors["threshold.image"], tensors["threshold.text"])
+            hasher.set_label_outputs(tensors["label_outputs"])
+            if meta["database"] is not None:
+                of_database = checkpoint.under("database", tensors)
+                hasher.database = cls.restore(meta["database"], of_database, path)
             if meta["vocabulary"] is not None:
                 hasher.vocabulary = Vocabulary.from_json(meta["vocabulary"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -206,8 +304,16 @@ class Hasher:
             name: {**dataclasses.asdict(p.spec), "transform": p.transform}
             for name, p in self._prepare.items()
         }
+        coded: dict[str, Any] | None = None
+        if isinstance(self.network, ClassCoded):
+            coded = {
+                "exclusive": self.network.encoder.exclusive,
+                "weight": self.network.weight,
+            }
         return {
             "method": self.method,
+            "classes_coded": coded,
+            "database": None if self.database is None else self.database.meta(),
             "bits": self.network.spec.bits,
             "classes": self.network.spec.classes,
             "config": dataclasses.asdict(self.config),
@@ -229,6 +335,9 @@ class Hasher:
             out[f"input.{name}.mean"] = prepare.mean
             out[f"input.{name}.scale"] = prepare.scale
             out[f"threshold.{name}"] = self._threshold[name]
+        out["label_outputs"] = self._label_outputs
+        if self.database is not None:
+            out |= checkpoint.with_prefix("database", self.database.tensors())
         return out
 
     def __repr__(self) -> str:
@@ -251,8 +360,7 @@ class Hasher:
     def _encode(
         self, modality: Modality, x: Any, batch_size: int, progress: bool
     ) -> NDArray[np.uint8]:
-        real = self.embed(modality, x, batch_size, progress).cpu()
-        return pack((real - self._threshold[modality]).numpy())
+        return pack(self.outputs(modality, x, batch_size, progress).numpy())
 
 
 def _is_captions(x: Any) -> bool:
@@ -264,4 +372,4 @@ def _is_captions(x: Any) -> bool:
 
 
 def _spec_from_json(data: dict[str, Any]) -> InputSpec:
-    return InputSpec(data["kind"], tuple(data["shape"]), data["vocabulary"])
+    return InputSpec(data["kind"], tuple(data["shape"]), data["vocabulary"], data["role"])

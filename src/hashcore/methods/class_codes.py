@@ -1,0 +1,307 @@
+r"""Codes of classes: bits that say which classes are likely, for any method.
+
+A linear head reads the probabilities p of the classes from a method's outputs, and a label encoder
+turns them into K bits, those of an item as those of its labels. Trained beside the method's own
+terms by the likelihood of the labels (softmax where each row has one class, else one sigmoid a
+class). Labels can then be encoded without any features, networks that were trained apart share one
+code space, and a query whose database follows the labels can be decoded for expected average
+precision. Class codes are those of central similarity [F: CSQ], at large minimum distance.
+
+exclusive classes    sign( sum_c p_c w_c - mean_c w_c ),  w_c in -1, +1 fixed
+several classes      sign( BN(MLP(p)) ), learned from the labels of the training rows: pairwise
+                     likelihood of h_i . h_j, pairs that share a class against those that do not,
+                     h = sign by the straight-through estimator
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, Phase, Term
+from hashcore.methods.relevance import shared_labels
+
+_LABEL_WIDTH = 512
+_LABEL_STEPS = 1000
+
+
+class _Sign(torch.autograd.Function):
+    """Sign with the gradient of the identity inside -1..1 (straight through)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.where(x > 0, 1.0, -1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradients[0].mul(x.abs() <= 1)
+
+
+def distant_codes(count: int, bits: int, seed: int) -> Tensor:
+    """Codes of large minimum distance, -1 or +1, `[count, bits]`.
+
+    Rows and columns of a Hadamard matrix, where half of all bits differ, are drawn repeatedly; the
+    draw with the largest minimum distance is kept.
+    """
+    size = 1
+    while size < max(count, bits):
+        size *= 2
+    hadamard = torch.ones(1, 1)
+    while len(hadamard) < size:
+        hadamard = torch.cat(
+            [torch.cat([hadamard, hadamard], 1), torch.cat([hadamard, -hadamard], 1)]
+        )
+    draw = torch.Generator().manual_seed(seed)
+    best, least = hadamard, -1.0
+    for _ in range(200):
+        rows = torch.randperm(size, generator=draw)[:count]
+        columns = torch.randperm(size, generator=draw)[:bits]
+        signs = torch.randint(0, 2, (1, bits), generator=draw) * 2 - 1
+        codes = hadamard[rows][:, columns] * signs
+        products = codes @ codes.T - 2 * bits * torch.eye(count)
+        # Among equals, one whose bits are balanced over the classes.
+        worst = bits - float(products.max()) - float(codes.mean(0).abs().mean())
+        if worst > least:
+            best, least = codes, worst
+    return best
+
+
+class LabelEncoder(nn.Module):
+    """Turns classes, or probabilities of them, into outputs whose signs are bits.
+
+    Attributes:
+        exclusive: every training row has one class.
+    """
+
+    class_sizes: Tensor
+
+    def __init__(self, classes: int, bits: int, *, exclusive: bool) -> None:
+        super().__init__()
+        self.exclusive = exclusive
+        layers: list[nn.Module] = [nn.Linear(classes, bits)]
+        if not exclusive:
+            layers = [
+                nn.Linear(classes, _LABEL_WIDTH),
+                nn.ReLU(),
+                nn.Linear(_LABEL_WIDTH, bits),
+                nn.BatchNorm1d(bits, affine=False),
+            ]
+        self.layers = nn.Sequential(*layers)
+        self.register_buffer("class_sizes", torch.zeros(classes))
+        self.requires_grad_(False)
+
+    @classmethod
+    def fit(cls, labels: Tensor, bits: int, seed: int) -> LabelEncoder:
+        """The encoder for training labels, bool `[N, C]`."""
+        exclusive = bool((labels.sum(dim=1) == 1).all())
+        made = cls(labels.shape[1], bits, exclusive=exclusive)
+        made.class_sizes.copy_(labels.sum(dim=0))
+        if exclusive:
+            codes = distant_codes(labels.shape[1], bits, seed)
+            linear = made.layers[0]
+            assert isinstance(linear, nn.Linear)
+            linear.weight.copy_(codes.T)
+            linear.bias.copy_(-codes.mean(dim=0))
+        else:
+            made._learn(labels)
+        return made.eval()
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """`[n, C]` labels or probabilities -> `[n, K]`."""
+        out: Tensor = self.layers(classes)
+        return out
+
+    def train(self, mode: bool = True) -> LabelEncoder:
+        """Stays in evaluation mode: it has been trained."""
+        return super().train(False)
+
+    @property
+    def codes(self) -> Tensor:
+        """Of exclusive classes, -1 or +1, `[C, K]`."""
+        eye = torch.eye(len(self.class_sizes), device=self.class_sizes.device)
+        return torch.where(self(eye) > 0, 1.0, -1.0)
+
+    def _learn(self, labels: Tensor) -> None:
+        self.requires_grad_(True)
+        super().train(True)
+        optimiser = torch.optim.Adam(self.parameters(), lr=3e-3)
+        rows = min(256, len(labels))
+        with torch.enable_grad():
+            for _ in range(_LABEL_STEPS):
+                drawn = labels[torch.randint(len(labels), (rows,))]
+                codes = _Sign.apply(self.layers(drawn.float()))  # type: ignore[no-untyped-call]
+                loss = _code_likelihood(codes, shared_labels(drawn, drawn) > 0)
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+        self.requires_grad_(False)
+
+
+def _code_likelihood(codes: Tensor, similar: Tensor) -> Tensor:
+    """Pairwise likelihood of codes `[B, K]`; similar and dissimilar pairs weigh the same."""
+    sharpness = 8.0
+    theta = sharpness * codes @ codes.T / codes.shape[1]  # [B, B]
+    each = F.softplus(theta) - similar * theta
+    near = (each * similar).sum() / similar.sum().clamp(min=1)
+    far = (each * ~similar).sum() / (~similar).sum().clamp(min=1)
+    return near + far
+
+
+class ClassCoded(Method):
+    """Any method, with codes of classes in place of its outputs."""
+
+    def __init__(self, method: Method, encoder: LabelEncoder, weight: float) -> None:
+        super().__init__(method.config, method.spec)
+        self.method = method
+        self.encoder = encoder
+        self.weight = weight
+        self.image_head = nn.Linear(method.code_bits, method.spec.classes)
+        self.text_head = nn.Linear(method.code_bits, method.spec.classes)
+        self._of_method = False
+
+    @property
+    def code_bits(self) -> int:
+        """Width of the codes; of the method's outputs while those are embedded."""
+        return self.method.code_bits if self._of_method else self.spec.bits
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Code outputs `[B, K]`."""
+        return self._encode(self.method.encode_image(image), self.image_head)
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """Code outputs `[B, K]`."""
+        return self._encode(self.method.encode_text(text), self.text_head)
+
+    def encode_image_query(self, image: Tensor) -> Tensor:
+        """Code outputs `[B, K]` for a search among items whose codes are those of their labels."""
+        return self._encode_query(self.method.encode_image(image), self.image_head)
+
+    def encode_text_query(self, text: Tensor) -> Tensor:
+        """Code outputs `[B, K]` for a search among items whose codes are those of their labels."""
+        return self._encode_query(self.method.encode_text(text), self.text_head)
+
+    def losses(self, batch: Batch, phase: str) -> LossTerms:
+        """The method's terms, and with its first optimiser the class likelihood."""
+        terms = dict(self.method.losses(batch, phase).terms)
+        if phase == self.method.phases()[0].name:
+            image = self.gather(self.image_head(self.method.encode_image(batch.image)))  # [B, C]
+            text = self.gather(self.text_head(self.method.encode_text(batch.text)))
+            likelihood = self._likelihood(image, batch.labels) + self._likelihood(
+                text, batch.labels
+            )
+            terms["classes"] = Term(self.weight, likelihood)
+        return LossTerms(terms)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Those of the method; the first moves the heads too."""
+        first, *others = self.method.phases()
+        heads = [*self.image_head.parameters(), *self.text_head.parameters()]
+        return (replace(first, parameters=[*first.parameters, *heads]), *others)
+
+    def gather_with(self, gather: Callable[[Tensor], Tensor] | None) -> None:
+        """Let `gather` collect rows from all processes; None for one process."""
+        super().gather_with(gather)
+        self.method.gather_with(gather)
+
+    def begin_fit(self, rows: int) -> None:
+        """As the method's."""
+        self.method.begin_fit(rows)
+
+    def begin_epoch(self, epoch: int, epochs: int, embed_all: EmbedAll) -> None:
+        """As the method's, which embeds its own outputs."""
+
+        def outputs() -> tuple[Tensor, Tensor]:
+            self._of_method = True
+            try:
+                return embed_all()
+            finally:
+                self._of_method = False
+
+        self.method.begin_epoch(epoch, epochs, outputs)
+
+    def _encode(self, output: Tensor, head: nn.Linear) -> Tensor:
+        if self._of_method:
+            return output
+        coded: Tensor = self.encoder(self._probabilities(head(output)))
+        return coded
+
+    def _encode_query(self, output: Tensor, head: nn.Linear) -> Tensor:
+        if not self.encoder.exclusive:
+            return self._encode(output, head)
+        likely = self._probabilities(head(output))
+        return expected_precision_codes(likely, self.encoder.codes, self.encoder.class_sizes)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        logits = logits.float()
+        return F.softmax(logits, dim=1) if self.encoder.exclusive else torch.sigmoid(logits)
+
+    def _likelihood(self, logits: Tensor, labels: Tensor) -> Tensor:
+        target = labels.float()
+        if self.encoder.exclusive:
+            return F.cross_entropy(logits.float(), target)
+        # Over the classes of a row, not their number: rare classes do not thin it out.
+        each = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="sum")
+        return each / target.sum().clamp(min=1)
+
+
+def expected_precision_codes(
+    probabilities: Tensor, class_codes: Tensor, class_sizes: Sequence[float] | Tensor
+) -> Tensor:
+    """The codes that find an item's class soonest, in expectation over its probabilities.
+
+    Among items with the codes of their classes, a code's expected average precision is a sum over
+    the classes, ties counted at their expected value. From the sign of the mean code, bits are
+    flipped while that helps, best first.
+
+    Args:
+        probabilities: p, `[n, C]`.
+        class_codes: w, -1 or +1, `[C, K]`.
+        class_sizes: items of each class in the database, `[C]`.
+
+    Returns:
+        -1 or +1, `[n, K]`.
+    """
+    sizes = torch.as_tensor(class_sizes).to(class_codes)
+    classes, bits = class_codes.shape
+    rows = max(1, 20_000_000 // (bits * classes * max(classes, 16)))
+    parts = [_climb(part, class_codes, sizes) for part in torch.split(probabilities, rows)]
+    return torch.cat(parts) if parts else probabilities.new_zeros(0, bits)
+
+
+def _climb(p: Tensor, class_codes: Tensor, sizes: Tensor) -> Tensor:
+    bits = class_codes.shape[1]
+    codes = torch.where((p - 1 / p.shape[1]) @ class_codes > 0, 1.0, -1.0)  # [n, K]
+    products = codes @ class_codes.T  # [n, C]
+    value = (_class_precision((bits - products) / 2, sizes) * p).sum(dim=1)  # [n]
+    for _ in range(bits):
+        flipped = products[:, None] - 2 * codes[:, :, None] * class_codes.T  # [n, K, C]
+        values = (_class_precision((bits - flipped) / 2, sizes) * p[:, None]).sum(dim=2)  # [n, K]
+        best, bit = values.max(dim=1)
+        rows = (best > value + 1e-7).nonzero().squeeze(1)
+        if not len(rows):
+            break
+        products[rows] = flipped[rows, bit[rows]]
+        codes[rows, bit[rows]] *= -1
+        value[rows] = best[rows]
+    return codes
+
+
+def _class_precision(distance: Tensor, sizes: Tensor) -> Tensor:
+    """Average precision if a class is the wanted one: distances to the class codes -> `[..., C]`.
+
+    Its items lie evenly among those of classes as far away; the mean over them is taken at 16
+    quantiles.
+    """
+    own, other = distance[..., :, None], distance[..., None, :]  # [..., C, C]
+    before = ((other < own) * sizes).sum(dim=-1)[..., None]
+    level = ((other == own) * sizes).sum(dim=-1)[..., None]
+    quantiles = (torch.arange(16, device=sizes.device) + 0.5) / 16
+    reached = sizes[:, None] * quantiles  # [C, 16]
+    return (reached / (before + level * quantiles).clamp(min=1e-9)).mean(dim=-1)
