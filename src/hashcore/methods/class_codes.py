@@ -108,7 +108,8 @@ class LabelEncoder(nn.Module):
             linear = made.layers[0]
             assert isinstance(linear, nn.Linear)
             linear.weight.copy_(codes.T)
-            linear.bias.copy_(-codes.mean(dim=0))
+            mean = codes.mean(dim=0)  # a bit that all classes share stays as it is
+            linear.bias.copy_(torch.where(mean.abs() < 1, -mean, torch.zeros_like(mean)))
         else:
             made._learn(labels)
         return made.eval()
@@ -193,10 +194,13 @@ class ClassCoded(Method):
         if phase == self.method.phases()[0].name:
             image = self.gather(self.image_head(self.method.encode_image(batch.image)))  # [B, C]
             text = self.gather(self.text_head(self.method.encode_text(batch.text)))
-            likelihood = self._likelihood(image, batch.labels) + self._likelihood(
-                text, batch.labels
-            )
-            terms["classes"] = Term(self.weight, likelihood)
+            exclusive = self.encoder.exclusive
+            with torch.autocast(image.device.type, enabled=False):
+                likelihoods = [
+                    class_likelihood(logits.float(), batch.labels, exclusive=exclusive)
+                    for logits in (image, text)
+                ]
+            terms["classes"] = Term(self.weight, likelihoods[0] + likelihoods[1])
         return LossTerms(terms)
 
     def phases(self) -> tuple[Phase, ...]:
@@ -242,13 +246,24 @@ class ClassCoded(Method):
         logits = logits.float()
         return F.softmax(logits, dim=1) if self.encoder.exclusive else torch.sigmoid(logits)
 
-    def _likelihood(self, logits: Tensor, labels: Tensor) -> Tensor:
-        target = labels.float()
-        if self.encoder.exclusive:
-            return F.cross_entropy(logits.float(), target)
-        # Over the classes of a row, not their number: rare classes do not thin it out.
-        each = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="sum")
-        return each / target.sum().clamp(min=1)
+
+def class_likelihood(logits: Tensor, labels: Tensor, *, exclusive: bool) -> Tensor:
+    """Negative log-likelihood of the labels, softmax or one sigmoid a class.
+
+    Args:
+        logits: `[B, C]`.
+        labels: bool `[B, C]`.
+        exclusive: every row has one class.
+
+    Returns:
+        The mean over rows; of several classes, over the labels that hold, so that rare classes do
+        not thin it out.
+    """
+    target = labels.to(logits)
+    if exclusive:
+        return F.cross_entropy(logits, target)
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+    return each / target.sum().clamp(min=1)
 
 
 def expected_precision_codes(
@@ -277,7 +292,9 @@ def expected_precision_codes(
 
 def _climb(p: Tensor, class_codes: Tensor, sizes: Tensor) -> Tensor:
     bits = class_codes.shape[1]
-    codes = torch.where((p - 1 / p.shape[1]) @ class_codes > 0, 1.0, -1.0)  # [n, K]
+    mean = class_codes.mean(dim=0)
+    middle = torch.where(mean.abs() < 1, mean, torch.zeros_like(mean))  # shared bits stay
+    codes = torch.where(p @ class_codes > middle, 1.0, -1.0)  # [n, K]
     products = codes @ class_codes.T  # [n, C]
     value = (_class_precision((bits - products) / 2, sizes) * p).sum(dim=1)  # [n]
     for _ in range(bits):

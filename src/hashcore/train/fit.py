@@ -193,10 +193,11 @@ class _Run:
         torch.manual_seed(self.train.seed)
         data, rows = self.dataset, self._fitted(course)
         words = 0 if data.vocabulary is None else len(data.vocabulary)
-        image = Preparation.fit(data.image[rows], data.image_transform)
-        text = Preparation.fit(data.text[rows], data.text_transform, vocabulary=words)
-        sides = [dataclasses.replace(side.spec, role=self.role) for side in (image, text)]
-        spec = ProblemSpec(sides[0], sides[1], data.labels.shape[1], self.bits)
+        image = self._in_role(Preparation.fit(data.image[rows], data.image_transform))
+        text = self._in_role(
+            Preparation.fit(data.text[rows], data.text_transform, vocabulary=words)
+        )
+        spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
         network = METHODS[self.method].method(self.config, spec)
         if self.train.codes == "classes":
             encoder = LabelEncoder.fit(
@@ -211,6 +212,9 @@ class _Run:
             "train": _plain(self.train),
         }
         return Hasher(self.method, network, image, text, vocabulary=data.vocabulary, info=info)
+
+    def _in_role(self, side: Preparation) -> Preparation:
+        return dataclasses.replace(side, spec=dataclasses.replace(side.spec, role=self.role))
 
     def _stage(
         self, hasher: Hasher, course: Course, saved: dict[str, Tensor]

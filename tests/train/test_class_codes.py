@@ -1,0 +1,105 @@
+"""Codes of classes, networks apart for the database, and codes of labels, by the trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashcore.data import CrossModalDataset
+from hashcore.methods import BranchConfig, DTHConfig
+from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit, loop
+
+CONFIG = DTHConfig(branch=BranchConfig(hidden=(32,), dropout=0.2))
+APART = TrainConfig(
+    epochs=6,
+    batch_size=24,
+    lr=5e-3,
+    validation=0.2,
+    progress=False,
+    codes="classes",
+    database="apart",
+)
+PROTOCOLS = ("unseen", "encoded", "labelled")
+
+
+def several_labels(data: CrossModalDataset) -> CrossModalDataset:
+    labels = np.concatenate([data.labels, np.arange(len(data))[:, None] % 3 == 0], axis=1)
+    return dataclasses.replace(data, labels=labels)
+
+
+def every_code(hasher: Hasher, data: CrossModalDataset) -> list[bytes]:
+    codes = [
+        hasher.encode_image(data.image),
+        hasher.encode_text(data.text),
+        hasher.encode_query("image", data.image),
+        hasher.encode_query("text", data.text, labelled=True),
+        hasher.encode_database("image", data.image),
+        hasher.encode_labels(data.labels),
+    ]
+    assert {code.shape for code in codes} == {(len(data), (hasher.bits + 7) // 8)}
+    return [code.tobytes() for code in codes]
+
+
+@pytest.mark.parametrize("labels", ["exclusive", "several"])
+@pytest.mark.parametrize("codes", ["outputs", "classes"])
+def test_it_learns(codes: str, labels: str, features: CrossModalDataset) -> None:
+    data = features if labels == "exclusive" else several_labels(features)
+    database = "apart" if codes == "classes" else "same"
+    config = dataclasses.replace(APART, epochs=12, codes=codes, database=database)  # type: ignore[arg-type]
+    reports = evaluate_hasher(fit(data, "dth", 16, CONFIG, config), data, PROTOCOLS)
+    for protocol in PROTOCOLS:
+        for report in reports[protocol].values():
+            assert report.map_tie_aware > (0.8 if labels == "exclusive" else 0.65)
+            assert report.protocol.database == protocol
+    assert reports["labelled"]["text_to_image"].database == len(data.split.database)
+
+
+def test_a_saved_hasher_gives_the_same_codes(features: CrossModalDataset, tmp_path: Path) -> None:
+    for config in (APART, dataclasses.replace(APART, codes="outputs", database="same")):
+        hasher = fit(features, "dth", 16, CONFIG, config)
+        hasher.save(tmp_path / config.codes)
+        loaded = Hasher.load(tmp_path / config.codes)
+        assert every_code(loaded, features) == every_code(hasher, features)
+        assert (loaded.database is None) == (config.database == "same")
+
+
+def test_a_resumed_training_gives_the_same_codes(
+    features: CrossModalDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = dataclasses.replace(APART, checkpoint_dir=tmp_path, selection="last", validation=0.0)
+    whole = every_code(fit(features, "dth", 16, CONFIG, kept), features)
+    real = loop.Loop.epoch
+    for stop in (3, 9):  # in the first networks, and in those of the database
+        calls = 0
+
+        def interrupted(self: loop.Loop, *args: object, at: int = stop) -> object:
+            nonlocal calls
+            calls += 1
+            if calls > at:
+                raise KeyboardInterrupt
+            return real(self, *args)  # type: ignore[arg-type]
+
+        directory = tmp_path / str(stop)
+        broken = dataclasses.replace(kept, checkpoint_dir=directory)
+        monkeypatch.setattr(loop.Loop, "epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(features, "dth", 16, CONFIG, broken)
+        monkeypatch.setattr(loop.Loop, "epoch", real)
+        resumed = fit(features, "dth", 16, CONFIG, dataclasses.replace(broken, resume=True))
+        assert every_code(resumed, features) == whole
+
+
+def test_networks_apart_need_codes_of_classes() -> None:
+    with pytest.raises(ValueError, match='database "apart" needs codes "classes"'):
+        TrainConfig(database="apart")
+
+
+def test_labels_are_checked(features: CrossModalDataset) -> None:
+    hasher = fit(features, "dth", 8, CONFIG, dataclasses.replace(APART, epochs=1))
+    with pytest.raises(ValueError, match=r"labels: expected bool \[n, 5\]"):
+        hasher.encode_labels(np.zeros((3, 4), dtype=bool))
+    with pytest.raises(ValueError, match=r"labels: expected bool \[n, 5\]"):
+        hasher.encode_labels(np.zeros((3, 5)))  # type: ignore[arg-type]
