@@ -11,6 +11,7 @@ import pytest
 from hashcore.data import CrossModalDataset
 from hashcore.methods import BranchConfig, DTHConfig
 from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit, loop
+from hashcore.train.evaluate import ProtocolName
 
 CONFIG = DTHConfig(branch=BranchConfig(hidden=(32,), dropout=0.2))
 APART = TrainConfig(
@@ -22,7 +23,7 @@ APART = TrainConfig(
     codes="classes",
     database="apart",
 )
-PROTOCOLS = ("unseen", "encoded", "labelled")
+PROTOCOLS: tuple[ProtocolName, ...] = ("unseen", "encoded", "labelled")
 
 
 def several_labels(data: CrossModalDataset) -> CrossModalDataset:
@@ -48,7 +49,7 @@ def every_code(hasher: Hasher, data: CrossModalDataset) -> list[bytes]:
 def test_it_learns(codes: str, labels: str, features: CrossModalDataset) -> None:
     data = features if labels == "exclusive" else several_labels(features)
     database = "apart" if codes == "classes" else "same"
-    config = dataclasses.replace(APART, epochs=12, codes=codes, database=database)  # type: ignore[arg-type]
+    config = dataclasses.replace(APART, epochs=30, codes=codes, database=database)  # type: ignore[arg-type]
     reports = evaluate_hasher(fit(data, "dth", 16, CONFIG, config), data, PROTOCOLS)
     for protocol in PROTOCOLS:
         for report in reports[protocol].values():
