@@ -17,7 +17,7 @@ INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 CMAKE := PATH="$(abspath $(BIN)):$$PATH" cmake
 CTEST := $(BIN)/ctest --output-on-failure --parallel $(WORKERS) --test-dir
 
-.PHONY: help demo test lint format bench bench-compare billion sanitize neon clean
+.PHONY: help demo test lint format bench bench-compare billion methods sanitize neon clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make bench   measure against the peers; results in bench/results (BENCH_FLAGS=--quick)"
 	@echo "make bench-compare A=old.json B=new.json    two runs of make bench side by side"
 	@echo "make billion N=1e9    build an index of 64-bit codes out of core and search it (BILLION_FLAGS)"
+	@echo "make methods  train every method on every data set and write its tables (METHODS_FLAGS)"
 	@echo "make clean   remove .venv and build"
 	@echo "make sanitize  run the engine's tests under the sanitizers (about ten minutes)"
 	@echo "make neon      run the native tests for 64-bit Arm under qemu (about three minutes)"
@@ -108,6 +109,9 @@ bench-compare: $(VENV)/.installed
 
 billion: $(VENV)/.bench
 	$(BIN)/python -m bench.billion $(if $(N),--n $(N)) $(BILLION_FLAGS)
+
+methods: $(VENV)/.installed
+	$(BIN)/hashcore reproduce bench/methods.toml --jobs $(WORKERS) $(METHODS_FLAGS)
 
 clean:
 	rm -rf $(VENV) build

@@ -64,6 +64,7 @@ FORBIDDEN = {
     "methods": ("hashcore.train", "hashcore._core", "hashcore.search", "hashcore.report"),
     "train": ("hashcore.cli", "hashcore.report", "hashcore._core"),
     "report": ("hashcore.cli", "hashcore._core"),
+    "experiments": ("hashcore.cli", "hashcore._core"),
 }
 
 
@@ -86,10 +87,18 @@ def test_only_the_engine_side_imports_the_extension() -> None:
 
 def test_nothing_imports_the_trainer_but_the_outermost_parts() -> None:
     for part in PARTS:
-        if part in {"train", "cli", "report"}:
+        if part in {"train", "cli", "experiments", "report"}:
             continue
         for path, modules in imports_of(part).items():
             assert not any(m.startswith("hashcore.train") for m in modules), path
+
+
+def test_nothing_imports_the_experiments_but_the_command_line() -> None:
+    for part in PARTS:
+        if part in {"experiments", "cli"}:
+            continue
+        for path, modules in imports_of(part).items():
+            assert not any(m.startswith("hashcore.experiments") for m in modules), path
 
 
 def test_the_engine_includes_no_python_and_no_torch() -> None:

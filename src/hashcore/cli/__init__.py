@@ -19,6 +19,7 @@ COMMANDS = {
     "index": "Build an index file from packed codes",
     "search": "Find the nearest codes of an index",
     "evaluate": "Measure a run on its query rows",
+    "reproduce": "Run the experiments of a file, and write their tables",
     "info": "Show the version, the CPU, the build and the optional packages",
 }
 USAGE = 2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import tyro
 
+from hashcore.cli._ablate import ablate
 from hashcore.cli._parse import parse
 from hashcore.cli._run_directory import RUNS, Source, write_run
 from hashcore.data import DATASETS
@@ -53,6 +54,12 @@ class TrainOptions:
     """Rows of the query split (shapes, iapr)."""
     data_seed: int | None = None
     """Seed of the drawing (shapes) or of the split (iapr)."""
+    ablate: bool = False
+    """Train with all components of the method, then without each, and print what each brings."""
+    seeds: int = 1
+    """Seeds of an ablation, from --seed on."""
+    jobs: int = 1
+    """Trainings of an ablation at a time."""
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: TrainConfig(checkpoint_dir=_CHECKPOINT)
     )
@@ -97,10 +104,22 @@ def main(args: Sequence[str]) -> int:
     dataset = source.load()
     print(dataset.describe(), file=sys.stderr)
     out = options.out or RUNS / f"{dataset.name}-{options.method}-{options.bits}"
-    train = options.train
+    train, config = options.train, getattr(options, options.method)
+    if options.ablate:
+        return ablate(
+            source,
+            options.method,
+            options.bits,
+            config,
+            train,
+            seeds=options.seeds,
+            jobs=options.jobs,
+            out=out,
+        )
+    if options.seeds != 1 or options.jobs != 1:
+        raise ValueError("--seeds and --jobs are of an ablation: add --ablate")
     if train.checkpoint_dir is not None:
         train = dataclasses.replace(train, checkpoint_dir=out / train.checkpoint_dir)
-    config = getattr(options, options.method)
     try:
         hasher = fit(dataset, options.method, options.bits, config=config, train=train)
     except KeyboardInterrupt as stop:

@@ -1,0 +1,1 @@
+"""Many trainings under one protocol: the runs of `reproduce` and of `train --ablate`."""
