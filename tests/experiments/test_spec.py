@@ -185,6 +185,7 @@ def test_errors_name_file_and_key(tmp_path: Path, was: str, now: str, message: s
             '[[variant]]\nname = "v"\ntrain.lr = -1',
             'variant "v".train.lr: lr: expected > 0; got -1',
         ),
+        ('[[variant]]\nname = "v"\n[ablate]', "ablate: where there are variants, it stands in"),
         ('[[variant]]\nname = "v"\nabout = 1', 'variant "v".about: expected a string; got 1'),
     ],
 )

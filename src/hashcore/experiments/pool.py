@@ -9,13 +9,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_PATIENCE = 5.0
+"""Seconds in which a process may end in its own way."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class _Worker(Generic[Item, Result]):
         self.position = -1
         if waiting:
             self.position, item = waiting.popleft()
-            self.connection.send(item)
+            with suppress(BrokenPipeError):  # it has died: `result` will say so
+                self.connection.send(item)
 
     def result(self) -> Result | Failed:
         """What the process says; where it has died, another one takes its place."""
@@ -85,6 +88,8 @@ class _Worker(Generic[Item, Result]):
     def end(self) -> None:
         """Stop, in the middle of a call too."""
         self.process.terminate()
+        self.process.join(_PATIENCE)
+        self.process.kill()
         self.process.join()
         self.connection.close()
 

@@ -20,7 +20,7 @@ from hashcore.train.evaluate import Direction
 
 FORMAT = "hashcore experiment results 1"
 DIRECTIONS: dict[Direction, str] = {"image_to_text": "I->T", "text_to_image": "T->I"}
-_DIGITS = 5
+_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,11 @@ def document(experiment: Experiment, rows: Sequence[Row], runner: Runner) -> str
     head = {
         "format": FORMAT,
         "title": experiment.title,
-        "machine": {**hashcore.build_info(), "torch": torch.__version__},
+        "machine": {
+            "isa": hashcore.isa(),
+            "hashcore": hashcore.__version__,
+            "torch": torch.__version__,
+        },
         "datasets": {s.name: runner.describe(s) for s in experiment.datasets},
         "variants": dict(experiment.variants),
     }
@@ -108,8 +112,9 @@ def _entry(row: Row) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for protocol in run.protocols:
         for direction in DIRECTIONS:
-            values = {f: row.values(protocol, direction, f) for f in get_args(Figure)}
-            shown: dict[str, Any] = {f: _numbers(v.values()) for f, v in values.items()}
+            kinds = ("map",) if row.cell.without else get_args(Figure)
+            values = {kind: row.values(protocol, direction, kind) for kind in kinds}
+            shown: dict[str, Any] = {k: _numbers(v.values()) for k, v in values.items()}
             shown["map"]["values"] = [round(v, _DIGITS) for v in values["map"].values()]
             if cosine := row.cosine(protocol, direction):
                 shown["map_cosine"] = _numbers(cosine.values())

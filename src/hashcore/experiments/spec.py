@@ -27,7 +27,8 @@ on.wikiData = { config = {}, train = {} }    # on this data set alone
 name = "default"
 about = "..."                  # what it is, in words
 train = {}
-# and, where they differ from the above: bits, seeds, protocols, methods, datasets; and ablate
+# and, where they differ from the above: bits, seeds, protocols, methods, datasets;
+# ablate stands here then, not above
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def read(file: Path, data: Path | None = None) -> Experiment:
     grid = _Grid.read(top, _Grid((), tuple(methods), names))
     variants = dict(top.tables("variant", name="name"))
     top.close()
+    if variants and grid.ablate:
+        raise top.error("ablate", "where there are variants, it stands in those that it is for")
     about = {name: own.take("about", str, "") for name, own in variants.items()}
     grids = {name: _Grid.read(own, grid) for name, own in variants.items()} or {"": grid}
     for own in variants.values():
