@@ -101,6 +101,20 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     file.write_text(_FILE)
     assert cli.main(["reproduce", str(file), "--jobs", "0"]) == 2
     assert "jobs: expected >= 1; got 0" in capsys.readouterr().err
+    assert cli.main(["reproduce", str(file), "--methods", "drhc"]) == 2
+    assert "methods: expected any of dth, CCA + sign; got 'drhc'" in capsys.readouterr().err
+
+
+def test_tables_of_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out, kept = tmp_path / "x.toml", tmp_path / "out", tmp_path / "kept"
+    file.write_text(_FILE)
+    line = ["reproduce", str(file), "--tables", "--out", str(out), "--keep", str(kept)]
+    assert cli.main(line) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.splitlines() == [str(out / n) for n in ("x-shapes.svg", "x.json", "x.md")]
+    assert "**0 of 6 runs are done.**" in (out / "x.md").read_text()
+    assert not kept.exists()
 
 
 def test_an_ablation_shows_what_each_component_brings(

@@ -94,8 +94,8 @@ def test_keys_that_nobody_takes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([], "expected one or more, each once"),
-        ([1, 1], "expected one or more, each once"),
+        ([], "expected 1 or more, each once"),
+        ([1, 1], "expected 1 or more, each once"),
         ([0], "expected integers >= 1; got 0"),
         (["x"], "expected integers >= 1; got 'x'"),
         (3, "expected a list; got 3"),

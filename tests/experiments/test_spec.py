@@ -32,9 +32,9 @@ train = { lr = 0.01 }
 on.more = { config = { branch = { dropout = 0.5 } }, train = { epochs = 5 } }
 [[method]]
 name = "drhc"
-cosine = true
 [[variant]]
 name = "plain"
+cosine = ["drhc"]
 ablate = { methods = ["dth"], bits = [8], seeds = [4] }
 [[variant]]
 name = "long"
@@ -101,6 +101,7 @@ def test_settings_come_from_the_nearest_place(tmp_path: Path) -> None:
     assert [run.train.seed for run in off.runs] == [4]
     assert cells["few drhc 8 bits plain"].first.cosine
     assert not few.cosine
+    assert not long.first.cosine
     assert dict(more.data.options) == {"pairs": 90, "seed": 7}
     assert few.train.device == "cpu"
 

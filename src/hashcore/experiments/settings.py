@@ -113,13 +113,15 @@ class Section:
                 return known_name
         raise self.error(key, f"expected one of {', '.join(known)}; got {name!r}")
 
-    def choice(self, key: str, known: Collection[S], default: tuple[S, ...]) -> tuple[S, ...]:
-        """A list of distinct names out of `known`."""
+    def choice(
+        self, key: str, known: Collection[S], default: tuple[S, ...], *, least: int = 1
+    ) -> tuple[S, ...]:
+        """A list of at least `least` distinct names out of `known`."""
         names = self.take(key, list, list(default))
         for name in names:
             if name not in known:
                 raise self.error(key, f"expected any of {', '.join(known)}; got {name!r}")
-        return self._distinct(key, names)
+        return self._distinct(key, names, least)
 
     def integers(self, key: str, least: int, default: tuple[int, ...]) -> tuple[int, ...]:
         """A list of distinct integers that are at least `least`."""
@@ -152,9 +154,9 @@ class Section:
         for key in self._left:
             raise self.error(key, f"no such key; {_instead(key, self._known)}")
 
-    def _distinct(self, key: str, values: list[T]) -> tuple[T, ...]:
-        if not values or len(set(values)) < len(values):
-            raise self.error(key, f"expected one or more, each once; got {values!r}")
+    def _distinct(self, key: str, values: list[T], least: int = 1) -> tuple[T, ...]:
+        if len(values) < least or len(set(values)) < len(values):
+            raise self.error(key, f"expected {least} or more, each once; got {values!r}")
         return tuple(values)
 
 

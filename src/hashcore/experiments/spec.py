@@ -6,6 +6,7 @@ published = "published.toml"   # figures from elsewhere that are shown beside
 bits = [16, 64]
 seeds = [0, 1, 2]
 protocols = ["unseen", "encoded"]
+cosine = ["midrm"]             # methods whose real-valued outputs are ranked by cosine, too
 ablate = false                 # or true: also run with each component of a method off; or
                                # for a part: { methods = [], datasets = [], bits = [], seeds = [] }
 train = { epochs = 30 }        # any field of TrainConfig
@@ -18,7 +19,6 @@ options = {}                   # of the loader
 
 [[method]]
 name = "dth"
-cosine = false                 # also rank the real-valued outputs by cosine
 config = { margin = 0.2 }      # any field of the method's configuration
 train = {}
 on.wikiData = { config = {}, train = {} }    # on this data set alone
@@ -27,7 +27,7 @@ on.wikiData = { config = {}, train = {} }    # on this data set alone
 name = "default"
 about = "..."                  # what it is, in words
 train = {}
-# and, where they differ from the above: bits, seeds, protocols, methods, datasets;
+# and, where they differ from the above: bits, seeds, protocols, cosine, methods, datasets;
 # ablate stands here then, not above
 """
 
@@ -114,6 +114,7 @@ class _Grid:
     bits: tuple[int, ...] = (64,)
     seeds: tuple[int, ...] = (0,)
     protocols: tuple[DatabaseProtocol, ...] = ("unseen", "encoded")
+    cosine: tuple[str, ...] = ()
     ablate: _Ablation | None = None
 
     @classmethod
@@ -126,6 +127,7 @@ class _Grid:
             bits=section.integers("bits", 1, base.bits),
             seeds=section.integers("seeds", 0, base.seeds),
             protocols=section.choice("protocols", _MEASURED, base.protocols),
+            cosine=section.choice("cosine", base.methods, base.cosine, least=0),
         )
         off = section.switch("ablate")
         return grid if off is None else replace(grid, ablate=_Ablation.read(off, grid))
@@ -164,7 +166,6 @@ class _Method:
     """A method with its settings, by data set."""
 
     name: str
-    cosine: bool
     config: dict[str, Any]
     train: dict[str, tuple[Section, Section]]
 
@@ -173,7 +174,6 @@ class _Method:
         """A table `[[method]]`."""
         if name not in METHODS:
             raise own.error("name", f"expected one of {', '.join(METHODS)}; got {name!r}")
-        cosine = own.take("cosine", bool, default=False)
         config = replaced(METHODS[name].config(), own.table("config"))
         train, on = own.table("train"), own.table("on")
         own.close()
@@ -184,7 +184,7 @@ class _Method:
             trains[dataset] = (train, there.table("train"))
             there.close()
         on.close()
-        return cls(name, cosine, configs, trains)
+        return cls(name, configs, trains)
 
 
 def _some(top: Section, key: str) -> list[tuple[str, Section]]:
@@ -229,7 +229,9 @@ def _runs(source: DataSource, methods: dict[str, _Method], grid: _Grid) -> Itera
             train = _train(train, section)
         config = method.config[source.name]
         for bits in grid.bits:
-            yield Run(source, method.name, bits, config, train, grid.protocols, method.cosine)
+            yield Run(
+                source, method.name, bits, config, train, grid.protocols, method.name in grid.cosine
+            )
 
 
 def _train(base: TrainConfig, section: Section) -> TrainConfig:
