@@ -35,7 +35,7 @@ def coded(name: str, labels: Tensor) -> ClassCoded:
 def test_distant_codes(count: int, bits: int) -> None:
     codes = distant_codes(count, bits, 0)
     assert codes.shape == (count, bits)
-    assert set(codes.unique().tolist()) <= {-1.0, 1.0}
+    assert set(codes.unique().tolist()) <= {-1.0, 1.0}  # type: ignore[no-untyped-call]
     assert torch.equal(codes, distant_codes(count, bits, 0))
     distances = [int((a != b).sum()) for i, a in enumerate(codes) for b in codes[:i]]
     if bits in (16, 64) and count <= bits:  # rows of a Hadamard matrix of that very size
