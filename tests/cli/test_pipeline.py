@@ -148,7 +148,7 @@ def test_codes_search_with_ids_and_a_file_of_hits(tmp_path: Path) -> None:
         assert np.array_equal(hits["distances"], expected.distances)
 
 
-def test_evaluate_prints_both_protocols_unseen_first(
+def test_evaluate_prints_every_protocol_unseen_first(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -160,6 +160,8 @@ def test_evaluate_prints_both_protocols_unseen_first(
         ("unseen", "T->I"),
         ("encoded", "I->T"),
         ("encoded", "T->I"),
+        ("labelled", "I->T"),
+        ("labelled", "T->I"),
     ]
     assert cli.main(["evaluate", str(run), "--json", "--protocols", "unseen"]) == 0
     document = json.loads(capsys.readouterr().out)

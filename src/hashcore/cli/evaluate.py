@@ -15,7 +15,8 @@ from hashcore.cli._run_directory import load_hasher, newest_run, read_source, re
 _DESCRIPTION = """Measure a run on the query rows of its split, in both directions.
 
 Under the protocol "unseen" the database is the other modality of the query rows, which
-nothing was trained on; under "encoded" it is the database rows of the split.
+nothing was trained on; under "encoded" it is the database rows of the split, and under
+"labelled" the same rows, encoded from their labels.
 
 Example:  hashcore evaluate runs/wikipedia-dth-64 --json"""
 
@@ -28,7 +29,11 @@ class EvaluateOptions:
     """Run directory; the newest under runs/ when not given."""
     path: Path | None = None
     """File or folder of the data set, where it has moved since the training."""
-    protocols: tuple[Literal["unseen", "encoded"], ...] = ("unseen", "encoded")
+    protocols: tuple[Literal["unseen", "encoded", "labelled"], ...] = (
+        "unseen",
+        "encoded",
+        "labelled",
+    )
     """Which rows are the database."""
     json: bool = False
     """Print JSON instead of tables."""
