@@ -147,3 +147,57 @@ def test_quantisation_and_balance(equal: bool) -> None:
 
     oracles.assert_equal(lambda f: losses.quantisation(f, codes), distances, f)
     oracles.assert_equal(losses.bit_balance, columns, f)
+
+
+@every_batch
+@every_output
+def test_hardest_triplets(labels: Tensor, equal: bool) -> None:
+    rows = len(labels)
+    distance = torch.ones(rows, rows) if equal else outputs(5, rows, rows)
+    t = relevance.triplets(torch.from_numpy(oracles.shared(labels)), graded=True)
+    kept = losses.hardest_triplets(distance, t)
+    found = {
+        (int(a), int(p), int(n))
+        for a, p, row in zip(kept.anchor, kept.positive, kept.negative, strict=True)
+        for n in row.nonzero().ravel()
+    }
+
+    def excess(triplet: tuple[int, int, int]) -> float:
+        a, p, n = triplet
+        return float(distance[a, p] - distance[a, n])
+
+    valid = oracles.valid_triplets(labels)
+    greatest = {a: max(excess(t) for t in valid if t[0] == a) for a, _, _ in valid}
+    assert found == {t for t in valid if excess(t) == greatest[t[0]]}
+
+
+@every_batch
+@every_output
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("hardest", [False, True])
+def test_bidirectional_ranking(labels: Tensor, equal: bool, graded: bool, hardest: bool) -> None:
+    r, margin = oracles.shared(labels), 0.4
+    valid = oracles.valid_triplets(labels, graded=graded)
+
+    def oracle(d: Tensor) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for own in (d, d.T):
+            hinges = {(a, p, n): margin + own[a, p] - own[a, n] for a, p, n in valid}
+            if hardest:
+                size = {t: float(hinge.detach()) for t, hinge in hinges.items()}
+                most = {a: max(h for t, h in size.items() if t[0] == a) for a, _, _ in valid}
+                hinges = {t: h for t, h in hinges.items() if size[t] == most[t[0]]}
+            active = {t: h for t, h in hinges.items() if h > 0}
+            for (a, p, n), hinge in active.items():
+                gain = (2 ** r[a, p] - 2 ** r[a, n]) / oracles.ideal_gain(r[a]) if graded else 1.0
+                total = total + gain * hinge / len(active)
+        return total
+
+    def term(d: Tensor) -> Tensor:
+        return losses.bidirectional_ranking(
+            d, torch.from_numpy(r), margin, graded=graded, hardest=hardest
+        )
+
+    rows = len(labels)
+    distance = torch.ones(rows, rows).double() if equal else outputs(5, rows, rows)
+    oracles.assert_equal(term, oracle, distance)

@@ -2,13 +2,11 @@ r"""Our reading of DRHC, "deep regularized hashing constraint".
 
 The source states [S]: a regularised function replaces the binary constraint; outputs are
 constrained to a numerical range; learning is end to end. The rest comes from published relatives
-[F: DADH, DSH, GreedyHash, DPN, HashNet] and from our choices [R], each a field of `DRHCConfig`.
+[F: DSH, GreedyHash, DPN, HashNet] and from our choices [R], each a field of `DRHCConfig`.
 
-With u, v the image and text outputs, `[B, K]`, and d(a, b) = 1 - cos(a, b):
+Triplets and pairs are those of our reading of MIDRM (`midrm.py`), on K unbounded outputs behind its
+common subspace [R]. With u, v the image and text outputs, `[B, K]`, the code is tied to them by
 
-    triplets    mean over active of w_apn [m + d_ap - d_an]_+, I->T and T->I,
-                w_apn the NDCG weight of the triplet                                 [F: DADH]
-    pairs       mean_{S=1} d + mean_{S=0} [m' - d]_+                                  [R]
     range       R(u) + R(v), by name:
                 "dsh"           mean| |u| - 1 | + rho mean[ |u| - 1 ]_+              [F: DSH]
                 "cubic"         mean| |u| - 1 |^3                                    [F: GreedyHash]
@@ -35,8 +33,13 @@ from hashcore.methods.base import (
     Term,
 )
 from hashcore.methods.branches import BranchConfig, build_branch, output_layers
-from hashcore.methods.losses import cosine_distance, joint_codes, pair_loss, ranking_loss
-from hashcore.methods.relevance import ndcg_weights, shared_labels, triplets
+from hashcore.methods.losses import (
+    bidirectional_ranking,
+    cosine_distance,
+    joint_codes,
+    pair_loss,
+)
+from hashcore.methods.relevance import shared_labels
 
 Relaxation = Literal["dsh", "cubic", "polarisation", "tanh"]
 
@@ -91,8 +94,10 @@ class DRHC(Method):
     config: DRHCConfig
     components: ClassVar[Components] = {
         "pairs": {"pair": 0.0},
-        "range": {"regularisation": 0.0},
+        "regularised function": {"regularisation": 0.0},
+        "numerical range": {"range_weight": 0.0},
     }
+    beta: Tensor
 
     def __init__(self, config: DRHCConfig, spec: ProblemSpec) -> None:
         super().__init__(config, spec)
@@ -100,7 +105,7 @@ class DRHC(Method):
         self.text_branch = build_branch(spec.text, config.branch)
         self.image_head = _head(self.image_branch.width, config, spec.bits)
         self.text_head = _head(self.text_branch.width, config, spec.bits)
-        self.beta = 1.0
+        self.register_buffer("beta", torch.ones(()))
 
     def encode_image(self, image: Tensor) -> Tensor:
         """u, `[B, K]`."""
@@ -112,7 +117,7 @@ class DRHC(Method):
 
     def begin_epoch(self, epoch: int, epochs: int, embed_all: EmbedAll) -> None:
         """Sharpen "tanh"."""
-        self.beta = self.config.tanh_growth ** (epoch / max(epochs - 1, 1))
+        self.beta.fill_(self.config.tanh_growth ** (epoch / max(epochs - 1, 1)))
 
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """Graded ranking, pairs, and the range term of the chosen relaxation."""
@@ -124,15 +129,10 @@ class DRHC(Method):
     def _terms(self, image: Tensor, text: Tensor, batch: Batch) -> LossTerms:
         config = self.config
         relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
-        t = triplets(relevance, graded=True)
-        weight = ndcg_weights(relevance, t)  # [P, B]
         distance = cosine_distance(image, text)  # [B, B]
-        rank = ranking_loss(distance, t, weight, config.margin)
-        rank = rank + ranking_loss(distance.T, t, weight, config.margin)
-        terms = {
-            "rank": Term(1.0, rank),
-            "pair": Term(config.pair, pair_loss(distance, relevance > 0, config.pair_margin)),
-        }
+        ranking = bidirectional_ranking(distance, relevance, config.margin, graded=True)
+        pairs = pair_loss(distance, relevance > 0, config.pair_margin)
+        terms = {"ranking": Term(1.0, ranking), "pair": Term(config.pair, pairs)}
         if config.relaxation != "tanh":
             terms["range"] = Term(config.regularisation, self._range(image, text))
         return LossTerms(terms)

@@ -6,12 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hashcore.methods.relevance import Triplets
+from hashcore.methods.relevance import Triplets, ndcg_weights, triplets
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """cos(a, b) of all rows of a `[B, K]` and b `[N, K]`, `[B, N]`; 0 where a row is zero."""
+    return F.normalize(a) @ F.normalize(b).T
 
 
 def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     """d(a, b) = 1 - cos(a, b) of all rows of a `[B, K]` and b `[N, K]`, `[B, N]`."""
-    return 1 - F.normalize(a) @ F.normalize(b).T
+    return 1 - cosine(a, b)
 
 
 def ranking_loss(distance: Tensor, t: Triplets, weight: Tensor, margin: float) -> Tensor:
@@ -27,6 +32,43 @@ def ranking_loss(distance: Tensor, t: Triplets, weight: Tensor, margin: float) -
     hinge = F.relu(margin + own.gather(1, t.positive[:, None]) - own)  # [P, B]
     active = ((hinge > 0) & t.negative).sum().clamp(min=1)
     return (hinge * weight).sum() / active
+
+
+def hardest_triplets(distance: Tensor, t: Triplets) -> Triplets:
+    """Of each anchor, only the triplet with the greatest d_ap - d_an; equal ones all stay.
+
+    Args:
+        distance: `[B, B]`, anchors in rows.
+        t: valid triplets.
+    """
+    own = distance.detach().index_select(0, t.anchor)  # [P, B]
+    excess = own.gather(1, t.positive[:, None]) - own
+    excess = excess.masked_fill(~t.negative, -torch.inf)
+    greatest = excess.new_full((len(distance),), -torch.inf)  # [B]
+    greatest = greatest.scatter_reduce(0, t.anchor, excess.amax(dim=1), "amax")
+    return t._replace(negative=t.negative & (excess == greatest[t.anchor, None]))
+
+
+def bidirectional_ranking(
+    distance: Tensor, relevance: Tensor, margin: float, *, graded: bool, hardest: bool = False
+) -> Tensor:
+    """Triplet ranking loss with anchors in the rows plus that with anchors in the columns.
+
+    Args:
+        distance: from images to texts, `[B, B]`.
+        relevance: r, float `[B, B]`.
+        margin: m.
+        graded: every difference in r makes a triplet, weighted by w_apn; otherwise negatives
+            share no label and all triplets weigh 1.
+        hardest: keep the hardest triplet of each anchor instead of all.
+    """
+    t = triplets(relevance, graded=graded)
+    weight = ndcg_weights(relevance, t) if graded else t.negative.to(distance)  # [P, B]
+    total = distance.new_zeros(())
+    for own in (distance, distance.T):
+        kept = hardest_triplets(own, t) if hardest else t
+        total = total + ranking_loss(own, kept, weight * kept.negative, margin)
+    return total
 
 
 def pair_loss(distance: Tensor, similar: Tensor, margin: float) -> Tensor:
