@@ -19,6 +19,7 @@ from hashcore.methods.branches import BranchConfig
 from hashcore.methods.class_codes import ClassCoded, LabelEncoder
 from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
+from hashcore.methods.midrm import MIDRM, MIDRMConfig
 
 
 class Entry(NamedTuple):
@@ -31,12 +32,14 @@ class Entry(NamedTuple):
 METHODS: dict[str, Entry] = {
     "dth": Entry(DTHConfig, DTH),
     "drhc": Entry(DRHCConfig, DRHC),
+    "midrm": Entry(MIDRMConfig, MIDRM),
 }
 
 __all__ = [
     "DRHC",
     "DTH",
     "METHODS",
+    "MIDRM",
     "Batch",
     "BranchConfig",
     "ClassCoded",
@@ -47,6 +50,7 @@ __all__ = [
     "InputSpec",
     "LabelEncoder",
     "LossTerms",
+    "MIDRMConfig",
     "Method",
     "Phase",
     "ProblemSpec",
