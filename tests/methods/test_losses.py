@@ -150,6 +150,15 @@ def test_quantisation_and_balance(equal: bool) -> None:
 
 
 @every_batch
+def test_ranks(labels: Tensor) -> None:
+    rows = len(labels)
+    scores = outputs(5, rows, rows).round()  # with equal ones
+    for row, found in zip(scores, relevance.ranks(scores), strict=True):
+        order = sorted(range(rows), key=lambda j, row=row: (-float(row[j]), j))  # type: ignore[misc]
+        assert found.tolist() == [1 + order.index(j) for j in range(rows)]
+
+
+@every_batch
 @every_output
 def test_hardest_triplets(labels: Tensor, equal: bool) -> None:
     rows = len(labels)

@@ -17,6 +17,7 @@ from hashcore.methods.base import (
 )
 from hashcore.methods.branches import BranchConfig
 from hashcore.methods.class_codes import ClassCoded, LabelEncoder
+from hashcore.methods.dch_scr import DCHSCR, DCHSCRConfig
 from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
 from hashcore.methods.midrm import MIDRM, MIDRMConfig
@@ -33,9 +34,11 @@ METHODS: dict[str, Entry] = {
     "dth": Entry(DTHConfig, DTH),
     "drhc": Entry(DRHCConfig, DRHC),
     "midrm": Entry(MIDRMConfig, MIDRM),
+    "dch_scr": Entry(DCHSCRConfig, DCHSCR),
 }
 
 __all__ = [
+    "DCHSCR",
     "DRHC",
     "DTH",
     "METHODS",
@@ -43,6 +46,7 @@ __all__ = [
     "Batch",
     "BranchConfig",
     "ClassCoded",
+    "DCHSCRConfig",
     "DRHCConfig",
     "DTHConfig",
     "EmbedAll",

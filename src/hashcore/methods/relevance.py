@@ -81,3 +81,17 @@ def ndcg_weights(relevance: Tensor, t: Triplets) -> Tensor:
     norm = ideal_gain(relevance)[t.anchor, None]  # [P, 1]
     weight = (gain[t.anchor, t.positive, None] - gain[t.anchor]) / norm  # [P, B]
     return weight * t.negative
+
+
+def ranks(scores: Tensor) -> Tensor:
+    """Position of every column when each row is sorted by falling score, without gradient.
+
+    Args:
+        scores: `[B, N]`.
+
+    Returns:
+        Like `scores`, from 1; equal scores rank in column order.
+    """
+    order = scores.detach().argsort(dim=1, descending=True, stable=True)  # [B, N]
+    places = torch.arange(1, scores.shape[1] + 1).to(scores).expand_as(scores)
+    return torch.empty_like(places).scatter_(1, order, places)
