@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from hashcore.methods import DRHC, DRHCConfig, drhc
+from hashcore.methods import DRHC, DRHCConfig, drhc, losses, relevance
 from methods import oracles
 from methods.oracles import outputs
-from methods.problems import FEATURES, SMALL, batch, begin
+from methods.problems import FEATURES, SMALL, batch, begin, small
 
 
 @pytest.mark.parametrize("equal", [False, True], ids=["random", "all equal"])
@@ -43,3 +45,27 @@ def test_tanh_sharpens_from_epoch_to_epoch() -> None:
     assert sizes == sorted(sizes)
     assert "beta" in method.state_dict()  # a stored method keeps its real-valued outputs
     assert "range" not in method.losses(data, "main").terms
+
+
+@pytest.mark.parametrize("relaxation", ["dsh", "cubic", "polarisation"])
+def test_terms_are_made_of_these_losses(relaxation: str) -> None:
+    changes = {"relaxation": relaxation, "range_weight": 0.7, "polar_margin": 0.8, "margin": 0.3}
+    method, data = small("drhc", changes, FEATURES).eval(), batch(FEATURES)
+    begin(method, data)
+    u, v = method.encode_image(data.image), method.encode_text(data.text)
+    r = relevance.shared_labels(data.labels, data.labels)
+    distance, joint = losses.cosine_distance(u, v), losses.joint_codes(u, v)
+    ranges: dict[str, Callable[[Tensor], Tensor]] = {
+        "dsh": lambda x: drhc.range_dsh(x, 0.7),
+        "cubic": drhc.range_cubic,
+        "polarisation": lambda x: drhc.range_polarisation(x, joint, 0.8),
+    }
+    expected = {
+        "ranking": losses.bidirectional_ranking(distance, r, 0.3, graded=True),
+        "pair": losses.pair_loss(distance, r > 0, 0.5),
+        "range": ranges[relaxation](u) + ranges[relaxation](v),
+    }
+    found = method.losses(data, "main").detached()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.detach())

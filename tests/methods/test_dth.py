@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from hashcore.methods import DTH, Batch, BranchConfig, DTHConfig, dth, relevance
+from hashcore.methods import DTH, Batch, BranchConfig, DTHConfig, dth, losses, relevance
 from methods import oracles
 from methods.oracles import LABELS, outputs
-from methods.problems import FEATURES, batch, begin
+from methods.problems import FEATURES, K, batch, begin, small
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
@@ -48,3 +48,29 @@ def test_regularity_reads_the_codes_of_the_rows_of_the_batch() -> None:
     crossed = method.losses(shuffled, "main").detached()
     assert straight["regular"] < crossed["regular"]
     assert straight["inter"] == crossed["inter"]
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_terms_are_made_of_these_losses(graded: bool) -> None:
+    """Directions, margin and codes, put together by hand."""
+    method, data = small("dth", {"graded": graded, "margin": 0.3}, FEATURES).eval(), batch(FEATURES)
+    begin(method, data)
+    f, g = method.encode_image(data.image), method.encode_text(data.text)
+    r = relevance.shared_labels(data.labels, data.labels)
+    across = relevance.triplets(r, graded=graded)
+    inside = relevance.triplets(r, graded=graded, exclude_self=True)
+
+    def likelihood(a: Tensor, b: Tensor, t: relevance.Triplets) -> Tensor:
+        return dth.triplet_likelihood(a @ b.T / 2, t, 0.3 * K)
+
+    codes = torch.where(f + g > 0, 1.0, -1.0)
+    expected = {
+        "inter": likelihood(f, g, across) + likelihood(g, f, across),
+        "intra": likelihood(f, f, inside) + likelihood(g, g, inside),
+        "regular": losses.quantisation(f, codes) + losses.quantisation(g, codes),
+        "balance": losses.bit_balance(f) + losses.bit_balance(g),
+    }
+    found = method.losses(data, "main").detached()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.detach())

@@ -187,6 +187,12 @@ def test_hardest_triplets(labels: Tensor, equal: bool) -> None:
 def test_bidirectional_ranking(labels: Tensor, equal: bool, graded: bool, hardest: bool) -> None:
     r, margin = oracles.shared(labels), 0.4
     valid = oracles.valid_triplets(labels, graded=graded)
+    gains = dict.fromkeys(valid, 1.0)
+    if graded:
+        raw = {
+            (a, p, n): (2 ** r[a, p] - 2 ** r[a, n]) / oracles.ideal_gain(r[a]) for a, p, n in valid
+        }
+        gains = {t: gain * len(raw) / sum(raw.values()) for t, gain in raw.items()}
 
     def oracle(d: Tensor) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
@@ -198,8 +204,7 @@ def test_bidirectional_ranking(labels: Tensor, equal: bool, graded: bool, hardes
                 hinges = {t: h for t, h in hinges.items() if size[t] == most[t[0]]}
             active = {t: h for t, h in hinges.items() if h > 0}
             for (a, p, n), hinge in active.items():
-                gain = (2 ** r[a, p] - 2 ** r[a, n]) / oracles.ideal_gain(r[a]) if graded else 1.0
-                total = total + gain * hinge / len(active)
+                total = total + gains[a, p, n] * hinge / len(active)
         return total
 
     def term(d: Tensor) -> Tensor:

@@ -44,14 +44,12 @@ class DCHSCRConfig:
 
     branch: BranchConfig = field(default_factory=BranchConfig)
     """Networks of the two modalities."""
-    normalise: bool = True
-    """Standardise every output over the batch, each modality for itself, before tanh."""
     feature_share: float = 0.2
     """lambda: share of the features in the target similarity, the labels have the rest; from 0,
     labels alone, to 1, features alone."""
     alignment: float = 1.0
     """Weight of the alignment of code similarities with the target and between the modalities."""
-    temperature: float = 0.3
+    temperature: float = 0.5
     """tau of the alignment's softmax."""
     ranking: float = 1.0
     """Weight of the ranking loss."""
@@ -157,25 +155,21 @@ class DCHSCR(Method):
         self.text_branch = build_branch(spec.text, config.branch)
         width = self.image_branch.width
         self.hash_layer = nn.Linear(width, spec.bits)
-        self.image_norm, self.text_norm = (
-            nn.BatchNorm1d(spec.bits, affine=False) if config.normalise else nn.Identity()
-            for _ in range(2)
-        )
         self.label_layer = nn.Linear(width, spec.classes) if config.label else None
 
     def encode_image(self, image: Tensor) -> Tensor:
         """u, `[B, K]`."""
-        return self._hash(self.image_branch(image), self.image_norm)
+        return self._hash(self.image_branch(image))
 
     def encode_text(self, text: Tensor) -> Tensor:
         """v, `[B, K]`."""
-        return self._hash(self.text_branch(text), self.text_norm)
+        return self._hash(self.text_branch(text))
 
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """Alignment, ranking, label prediction and quantisation."""
         image, text = self.image_branch(batch.image), self.text_branch(batch.text)
-        u = self.gather(self._hash(image, self.image_norm))  # [B, K]
-        v = self.gather(self._hash(text, self.text_norm))
+        u = self.gather(self._hash(image))  # [B, K]
+        v = self.gather(self._hash(text))
         classes = [
             self.gather(self.label_layer(x).float())  # [B, C]
             for x in (image, text)
@@ -251,5 +245,5 @@ class DCHSCR(Method):
             total = total + d.weight * ranked
         return total
 
-    def _hash(self, hidden: Tensor, norm: nn.Module) -> Tensor:
-        return torch.tanh(norm(self.hash_layer(hidden)).float())
+    def _hash(self, hidden: Tensor) -> Tensor:
+        return torch.tanh(self.hash_layer(hidden).float())

@@ -52,8 +52,8 @@ class DRHCConfig:
     """Networks of the two modalities."""
     common: int = 1024
     """Width of the linear common subspace before the K outputs."""
-    normalise: bool = True
-    """Standardise every output over the batch, so that codes cannot collapse into one."""
+    normalise: bool = False
+    """Standardise every output over the batch."""
     margin: float = 0.2
     """Triplet margin m, in cosine distance."""
     pair: float = 0.1

@@ -58,12 +58,16 @@ def bidirectional_ranking(
         distance: from images to texts, `[B, B]`.
         relevance: r, float `[B, B]`.
         margin: m.
-        graded: every difference in r makes a triplet, weighted by w_apn; otherwise negatives
-            share no label and all triplets weigh 1.
+        graded: every difference in r makes a triplet, weighted by w_apn over its mean; otherwise
+            negatives share no label and all triplets weigh 1.
         hardest: keep the hardest triplet of each anchor instead of all.
     """
     t = triplets(relevance, graded=graded)
-    weight = ndcg_weights(relevance, t) if graded else t.negative.to(distance)  # [P, B]
+    weight = t.negative.to(distance)  # [P, B]
+    if graded:
+        # w falls with the number of labels; its mean would set the size of the term.
+        gains = ndcg_weights(relevance, t)
+        weight = gains * (weight.sum() / gains.sum().clamp(min=torch.finfo(gains.dtype).tiny))
     total = distance.new_zeros(())
     for own in (distance, distance.T):
         kept = hardest_triplets(own, t) if hardest else t

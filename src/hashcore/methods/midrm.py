@@ -10,6 +10,7 @@ and r_ij the number of labels that rows i and j share:
 
     triplets    mean over active of w_apn [m + d(f_a, g_p) - d(f_a, g_n)]_+ for r_ap > r_an,
                 I->T and T->I, w_apn = (2^r_ap - 2^r_an) / Z_a the NDCG weight       [F: DADH]
+                over its mean in the batch                                           [R]
     pairs       mean_{r>0} d(f_i, g_j) + mean_{r=0} [m' - d(f_i, g_j)]_+             [R]
 
 Codes [R] are the signs of the embedding about its training mean.
@@ -40,7 +41,7 @@ class MIDRMConfig:
     """Width D of the common subspace. None: as many axes as the code has bits, so that bit k is
     the sign of axis k. A number: bit k is the sign along one of K fixed directions in it, drawn at
     random, orthonormal while K <= D."""
-    normalise: bool = True
+    normalise: bool = False
     """Standardise every axis over the batch before rows are scaled to length 1."""
     ranking: float = 1.0
     """Weight of the triplets."""
