@@ -18,6 +18,7 @@ from hashcore.methods.base import (
 from hashcore.methods.branches import BranchConfig
 from hashcore.methods.class_codes import ClassCoded, LabelEncoder
 from hashcore.methods.dch_scr import DCHSCR, DCHSCRConfig
+from hashcore.methods.dhsl import DHSL, DHSLConfig
 from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
 from hashcore.methods.midrm import MIDRM, MIDRMConfig
@@ -35,10 +36,12 @@ METHODS: dict[str, Entry] = {
     "drhc": Entry(DRHCConfig, DRHC),
     "midrm": Entry(MIDRMConfig, MIDRM),
     "dch_scr": Entry(DCHSCRConfig, DCHSCR),
+    "dhsl": Entry(DHSLConfig, DHSL),
 }
 
 __all__ = [
     "DCHSCR",
+    "DHSL",
     "DRHC",
     "DTH",
     "METHODS",
@@ -47,6 +50,7 @@ __all__ = [
     "BranchConfig",
     "ClassCoded",
     "DCHSCRConfig",
+    "DHSLConfig",
     "DRHCConfig",
     "DTHConfig",
     "EmbedAll",

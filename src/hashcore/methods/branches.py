@@ -158,3 +158,20 @@ def build_branch(spec: InputSpec, config: BranchConfig) -> Branch:
     if spec.role == "database":
         config = replace(config, dropout=config.database_dropout)
     return kinds[spec.kind](spec, config)
+
+
+class Features(Branch):
+    """Feature vectors as they are, float32 `[B, D]`."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__()
+        self.width = spec.shape[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, D]` -> `[B, D]`."""
+        return x
+
+
+def build_stem(spec: InputSpec, config: BranchConfig) -> Branch:
+    """One modality's data as vectors: features stay, pixels and tokens pass their branch."""
+    return Features(spec) if spec.kind == "features" else build_branch(spec, config)
