@@ -21,6 +21,7 @@ from hashcore.methods.dch_scr import DCHSCR, DCHSCRConfig
 from hashcore.methods.dhsl import DHSL, DHSLConfig
 from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
+from hashcore.methods.hcmsl import HCMSL, HCMSLConfig
 from hashcore.methods.midrm import MIDRM, MIDRMConfig
 
 
@@ -37,6 +38,7 @@ METHODS: dict[str, Entry] = {
     "midrm": Entry(MIDRMConfig, MIDRM),
     "dch_scr": Entry(DCHSCRConfig, DCHSCR),
     "dhsl": Entry(DHSLConfig, DHSL),
+    "hcmsl": Entry(HCMSLConfig, HCMSL),
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "DHSL",
     "DRHC",
     "DTH",
+    "HCMSL",
     "METHODS",
     "MIDRM",
     "Batch",
@@ -55,6 +58,7 @@ __all__ = [
     "DTHConfig",
     "EmbedAll",
     "Entry",
+    "HCMSLConfig",
     "InputSpec",
     "LabelEncoder",
     "LossTerms",
