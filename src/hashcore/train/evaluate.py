@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hashcore import metrics
 from hashcore.metrics import Protocol
 from hashcore.train.hasher import Hasher
+from hashcore.train.rows import Rows
 
 if TYPE_CHECKING:
     from hashcore.data import CrossModalDataset
@@ -66,7 +67,7 @@ def _codes(
 ) -> tuple[Pair, Pair, NDArray[np.int64]]:
     """Image and text codes of the queries and of the database, and the database's rows."""
     query, rows = dataset.split.query, dataset.split.database
-    image, text = dataset.image[query], dataset.text[query]
+    image, text = Rows(dataset.image, query), Rows(dataset.text, query)
     if protocol == "unseen":
         codes = encode_pair(hasher, image, text)
         return codes, codes, query
@@ -79,12 +80,12 @@ def _codes(
         of_labels = hasher.encode_labels(dataset.labels[rows])
         return queries, (of_labels, of_labels), rows
     database = (
-        hasher.encode_database("image", dataset.image[rows]),
-        hasher.encode_database("text", dataset.text[rows]),
+        hasher.encode_database("image", Rows(dataset.image, rows)),
+        hasher.encode_database("text", Rows(dataset.text, rows)),
     )
     return queries, database, rows
 
 
-def encode_pair(hasher: Hasher, image: NDArray[Any], text: NDArray[Any]) -> Pair:
+def encode_pair(hasher: Hasher, image: NDArray[Any] | Rows, text: NDArray[Any] | Rows) -> Pair:
     """Codes of both modalities, uint8 `[n, ceil(K / 8)]` each."""
     return hasher.encode_image(image), hasher.encode_text(text)

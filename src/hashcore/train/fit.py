@@ -24,6 +24,7 @@ from hashcore.train.hasher import Hasher
 from hashcore.train.loop import Loop, TrainingRows
 from hashcore.train.preprocess import Preparation
 from hashcore.train.progress import Progress
+from hashcore.train.rows import Rows, chunks
 
 if TYPE_CHECKING:
     from hashcore.data import CrossModalDataset
@@ -193,9 +194,9 @@ class _Run:
         torch.manual_seed(self.train.seed)
         data, rows = self.dataset, self._fitted(course)
         words = 0 if data.vocabulary is None else len(data.vocabulary)
-        image = self._in_role(Preparation.fit(data.image[rows], data.image_transform))
+        image = self._in_role(Preparation.fit(Rows(data.image, rows), data.image_transform))
         text = self._in_role(
-            Preparation.fit(data.text[rows], data.text_transform, vocabulary=words)
+            Preparation.fit(Rows(data.text, rows), data.text_transform, vocabulary=words)
         )
         spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
         network = METHODS[self.method].method(self.config, spec)
@@ -232,7 +233,7 @@ class _Run:
                 means = loop.epoch(course.epoch, progress.step)
                 course.epoch += 1
                 scores = self._validate(hasher, rows, course)
-                self._set_thresholds(hasher, rows)
+                self._set_thresholds(hasher, loop)
                 progress.epoch(course.epoch, course.epochs, means, scores)
                 self._checkpoint(hasher, course, loop)
         return hasher, course
@@ -243,20 +244,14 @@ class _Run:
             return {}
         held = self._rows(self.held_out)
         database = rows if self.train.selection_protocol == "encoded" else held
-        q_image, q_text = encode_pair(hasher, held.image, held.text)
-        db_image, db_text = encode_pair(hasher, database.image, database.text)
-        labels = held.labels, database.labels
-        scores = {
-            "I->T": metrics.evaluate(q_image, db_text, *labels, bits=hasher.bits).map_tie_aware,
-            "T->I": metrics.evaluate(q_text, db_image, *labels, bits=hasher.bits).map_tie_aware,
-        }
+        scores = _scores(hasher, held, database)
         if course.add(scores) and self.train.selection == "best":
             self.best = {k: v.detach().clone() for k, v in hasher.network.state_dict().items()}
         return scores
 
-    def _set_thresholds(self, hasher: Hasher, rows: TrainingRows) -> None:
+    def _set_thresholds(self, hasher: Hasher, loop: Loop) -> None:
         if hasher.network.binarisation == "mean":
-            image, text = hasher.embed("image", rows.image), hasher.embed("text", rows.text)
+            image, text = loop.embed_all()
             hasher.set_thresholds(image.mean(dim=0), text.mean(dim=0))
 
     def _set_label_outputs(self, hasher: Hasher) -> None:
@@ -307,12 +302,13 @@ class _Run:
 
     def _rows(self, rows: NDArray[np.int64]) -> TrainingRows:
         data = self.dataset
-        return TrainingRows(data.image[rows], data.text[rows], data.labels[rows])
+        return TrainingRows(Rows(data.image, rows), Rows(data.text, rows), data.labels[rows])
 
     def _identity(self) -> dict[str, Any]:
         data, digest = self.dataset, hashlib.sha256()
         for array in (data.image, data.text, data.labels):
-            digest.update(np.ascontiguousarray(array[data.split.train]).data)
+            for part in chunks(Rows(array, data.split.train)):
+                digest.update(part.data)
         train = {k: v for k, v in _plain(self.train).items() if k not in FREE_TO_DIFFER}
         return {
             "method": self.method,
@@ -321,6 +317,17 @@ class _Run:
             "train": train,
             "dataset": {"name": data.name, "split": data.split.hash, "rows": digest.hexdigest()},
         }
+
+
+def _scores(hasher: Hasher, held: TrainingRows, database: TrainingRows) -> dict[str, float]:
+    """Validation queries `held` against `database`."""
+    q_image, q_text = encode_pair(hasher, held.image, held.text)
+    db_image, db_text = encode_pair(hasher, database.image, database.text)
+    labels = held.labels, database.labels
+    return {
+        "I->T": metrics.evaluate(q_image, db_text, *labels, bits=hasher.bits).map_tie_aware,
+        "T->I": metrics.evaluate(q_text, db_image, *labels, bits=hasher.bits).map_tie_aware,
+    }
 
 
 def carve(

@@ -6,7 +6,7 @@ import dataclasses
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from hashcore.data import Vocabulary
 from hashcore.methods import METHODS, ClassCoded, InputSpec, LabelEncoder, Method, ProblemSpec
 from hashcore.train import checkpoint
 from hashcore.train.preprocess import Preparation
+from hashcore.train.rows import Rows
 
 Modality = Literal["image", "text"]
+_T = TypeVar("_T")
 
 
 class Hasher:
@@ -204,8 +206,10 @@ class Hasher:
         self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
     ) -> Tensor:
         """Real-valued embeddings `[n, K]` on the networks' device, in evaluation mode."""
-        encode = self.network.encode_image if modality == "image" else self.network.encode_text
-        return self._run(encode, modality, x, batch_size, progress)
+        return self._run(self._encoder(modality), modality, x, batch_size, progress)
+
+    def _encoder(self, modality: Modality) -> Callable[[Tensor], Tensor]:
+        return self.network.encode_image if modality == "image" else self.network.encode_text
 
     def _run(
         self,
@@ -215,21 +219,36 @@ class Hasher:
         batch_size: int,
         progress: bool,
     ) -> Tensor:
+        return torch.cat(
+            self._batches(encode, modality, x, batch_size, progress, keep=lambda part: part)
+        )
+
+    def _batches(
+        self,
+        encode: Callable[[Tensor], Tensor],
+        modality: Modality,
+        x: Any,
+        batch_size: int,
+        progress: bool,
+        *,
+        keep: Callable[[Tensor], _T],
+    ) -> list[_T]:
+        """What `keep` makes of the outputs of each batch; the first batch is empty."""
         if batch_size < 1:
             raise ValueError(f"batch_size: expected >= 1; got {batch_size}")
         rows = self._rows(modality, x)
         training = self.network.training
         self.network.eval()
-        parts = [torch.empty(0, self.network.code_bits, device=self.device)]
+        parts = [keep(torch.empty(0, self.network.code_bits, device=self.device))]
         try:
             starts = range(0, len(rows), batch_size)
             with torch.no_grad():
                 for start in tqdm(starts, f"encode {modality}", disable=not progress):
-                    part = self.prepare(modality, rows[start : start + batch_size])
-                    parts.append(encode(part))
+                    batch = self.prepare(modality, rows[start : start + batch_size])
+                    parts.append(keep(encode(batch)))
         finally:
             self.network.train(training)
-        return torch.cat(parts)
+        return parts
 
     def outputs(
         self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
@@ -238,7 +257,8 @@ class Hasher:
         return self.embed(modality, x, batch_size, progress).cpu() - self._threshold[modality]
 
     def prepare(self, modality: Modality, rows: NDArray[Any]) -> Tensor:
-        """Checked rows, transformed and standardised, on the networks' device."""
+        """Rows of the right kind, checked, transformed, standardised, on the networks' device."""
+        self._prepare[modality].check_values(rows, modality)
         return self._prepare[modality](rows).to(self.device)
 
     def set_thresholds(self, image: Tensor, text: Tensor) -> None:
@@ -347,7 +367,7 @@ class Hasher:
             f"image={image.kind} {list(image.shape)}, text={text.kind} {list(text.shape)})"
         )
 
-    def _rows(self, modality: Modality, x: Any) -> NDArray[Any]:
+    def _rows(self, modality: Modality, x: Any) -> NDArray[Any] | Rows:
         if modality == "text" and _is_captions(x):
             if self.vocabulary is None:
                 raise TypeError(
@@ -360,7 +380,13 @@ class Hasher:
     def _encode(
         self, modality: Modality, x: Any, batch_size: int, progress: bool
     ) -> NDArray[np.uint8]:
-        return pack(self.outputs(modality, x, batch_size, progress).numpy())
+        threshold, encode = self._threshold[modality], self._encoder(modality)
+
+        def packed(part: Tensor) -> NDArray[np.uint8]:
+            return pack((part.cpu() - threshold).numpy())
+
+        parts = self._batches(encode, modality, x, batch_size, progress, keep=packed)
+        return np.concatenate(parts)
 
 
 def _is_captions(x: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from hashcore.methods import Batch, LossTerms, Phase
 from hashcore.train.checkpoint import under, with_prefix
 from hashcore.train.config import TrainConfig
 from hashcore.train.hasher import Hasher
+from hashcore.train.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,17 @@ class TrainingRows:
     """N aligned rows to fit on.
 
     Attributes:
-        image: float `[N, D]` or uint8 `[N, 3, H, W]`.
-        text: float `[N, D]` or int64 `[N, L]`.
-        labels: bool `[N, C]`.
+        image: float `[N, D]` or uint8 `[N, 3, H, W]`, read batch by batch.
+        text: float `[N, D]` or int64 `[N, L]`, read batch by batch.
+        labels: bool `[N, C]`, in memory.
     """
 
-    image: NDArray[Any]
-    text: NDArray[Any]
+    image: Rows
+    text: Rows
     labels: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def take(self, rows: NDArray[np.int64]) -> TrainingRows:
-        """The rows at these positions."""
-        return TrainingRows(self.image[rows], self.text[rows], self.labels[rows])
 
 
 class Loop:
@@ -62,7 +58,7 @@ class Loop:
         Raises:
             FloatingPointError: a loss term is not finite.
         """
-        self.network.begin_epoch(epoch, self.config.epochs, self._embed_all)
+        self.network.begin_epoch(epoch, self.config.epochs, self.embed_all)
         self.network.train()
         order = torch.randperm(len(self.rows)).numpy()
         sums: dict[str, Tensor] = {}
@@ -123,18 +119,19 @@ class Loop:
         optimiser.step()
         return terms.detached()
 
-    def _batch(self, rows: NDArray[np.int64]) -> Batch:
-        taken, device = self.rows.take(rows), self.hasher.device
-        return Batch(
-            self.hasher.prepare("image", taken.image),
-            self.hasher.prepare("text", taken.text),
-            torch.from_numpy(taken.labels).to(device),
-            torch.from_numpy(rows).to(device),
-        )
-
-    def _embed_all(self) -> tuple[Tensor, Tensor]:
+    def embed_all(self) -> tuple[Tensor, Tensor]:
+        """Both modalities of all rows, `[N, K]` each, in evaluation mode."""
         image = self.hasher.embed("image", self.rows.image)
         return image, self.hasher.embed("text", self.rows.text)
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        device = self.hasher.device
+        return Batch(
+            self.hasher.prepare("image", self.rows.image[rows]),
+            self.hasher.prepare("text", self.rows.text[rows]),
+            torch.from_numpy(self.rows.labels[rows]).to(device),
+            torch.from_numpy(rows).to(device),
+        )
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:

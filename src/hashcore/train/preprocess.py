@@ -12,12 +12,13 @@ from torch import Tensor
 
 from hashcore._arrays import describe
 from hashcore.methods import InputSpec
+from hashcore.train.rows import Rows, chunks
 
 Transform = Literal["none", "sqrt", "log"]
 LOG_FLOOR = 1e-4
 
 
-def input_spec(x: NDArray[Any], *, vocabulary: int = 0) -> InputSpec:
+def input_spec(x: NDArray[Any] | Rows, *, vocabulary: int = 0) -> InputSpec:
     """The kind and shape of one modality's array.
 
     Args:
@@ -30,7 +31,8 @@ def input_spec(x: NDArray[Any], *, vocabulary: int = 0) -> InputSpec:
     if x.dtype == np.uint8 and x.ndim == 4:
         return InputSpec("pixels", x.shape[1:])
     if x.dtype == np.int64 and x.ndim == 2:
-        return InputSpec("tokens", x.shape[1:], max(vocabulary, int(x.max(initial=0)) + 1, 2))
+        largest = max((int(part.max(initial=0)) for part in chunks(x)), default=0)
+        return InputSpec("tokens", x.shape[1:], max(vocabulary, largest + 1, 2))
     if x.dtype in (np.float16, np.float32, np.float64) and x.ndim == 2:
         return InputSpec("features", x.shape[1:])
     raise TypeError(
@@ -56,8 +58,10 @@ class Preparation:
     scale: Tensor
 
     @classmethod
-    def fit(cls, x: NDArray[Any], transform: str = "none", *, vocabulary: int = 0) -> Preparation:
-        """Take the statistics of training rows `x`.
+    def fit(
+        cls, x: NDArray[Any] | Rows, transform: str = "none", *, vocabulary: int = 0
+    ) -> Preparation:
+        """Take the statistics of training rows `x`, a chunk in memory at a time.
 
         Raises:
             ValueError: unknown transform, or one that does not suit the data.
@@ -70,26 +74,24 @@ class Preparation:
         named = cast("Transform", transform)
         if spec.kind == "tokens":
             return cls(spec, named, torch.empty(0), torch.empty(0))
-        axes = (0,) if spec.kind == "features" else (0, 2, 3)
-        values = _transformed(x, named).astype(np.float64)
-        mean, deviation = values.mean(axis=axes), values.std(axis=axes)
+        mean, deviation = _moments(x, named, (0,) if spec.kind == "features" else (0, 2, 3))
         # A column that is constant up to rounding carries nothing; dividing would amplify noise.
         constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
         scale = np.where(constant, 1.0, deviation)
         return cls(spec, named, torch.from_numpy(mean).float(), torch.from_numpy(scale).float())
 
-    def check(self, x: Any, name: str) -> NDArray[Any]:
-        """`x` as an array of the expected kind and shape.
+    def check(self, x: Any, name: str) -> NDArray[Any] | Rows:
+        """`x` as rows of the expected kind and shape; `check_values` looks at what they hold.
 
         Raises:
             TypeError: not an array, or another dtype.
-            ValueError: another shape, a token id out of range, a value that is not finite.
+            ValueError: another shape.
         """
         if isinstance(x, Tensor):
             x = x.detach().cpu().numpy()
         expected = self.expected
         got = describe(x)
-        if not isinstance(x, np.ndarray):
+        if not isinstance(x, np.ndarray | Rows):
             raise TypeError(f"{name}: expected {expected}; got {got}")
         kinds = {"features": "f", "pixels": "u", "tokens": "i"}
         right_width = x.dtype.itemsize in {"f": (2, 4, 8), "u": (1,), "i": (8,)}.get(
@@ -99,19 +101,24 @@ class Preparation:
             raise TypeError(f"{name}: expected {expected}; got {got}")
         if x.ndim != len(self.spec.shape) + 1 or x.shape[1:] != self.spec.shape:
             raise ValueError(f"{name}: expected {expected}; got {got}")
-        self._check_values(x, name)
         return x
 
     def __call__(self, x: NDArray[Any]) -> Tensor:
         """Prepared rows on the CPU: float32 like `x`, or int64 token ids."""
         if self.spec.kind == "tokens":
-            return torch.from_numpy(np.ascontiguousarray(x))
+            return torch.from_numpy(np.require(x, requirements=("C", "W")))
         values = torch.from_numpy(_transformed(x, self.transform))
         if self.spec.kind == "features":
-            return (values - self.mean) / self.scale
-        return (values - self.mean[:, None, None]) / self.scale[:, None, None]
+            return (values - self.mean).div_(self.scale)
+        return (values - self.mean[:, None, None]).div_(self.scale[:, None, None])
 
-    def _check_values(self, x: NDArray[Any], name: str) -> None:
+    def check_values(self, x: NDArray[Any], name: str) -> None:
+        """Refuse what the networks cannot read.
+
+        Raises:
+            ValueError: a token id out of range, a value that is not finite, or one that the
+                transform does not take.
+        """
         if self.spec.kind == "features" and not np.isfinite(x).all():
             raise ValueError(f"{name}: expected finite values; got NaN or infinity")
         if self.transform == "sqrt" and x.size and x.min() < 0:
@@ -131,8 +138,23 @@ class Preparation:
         return f"{dtype} [n, {', '.join(map(str, self.spec.shape))}]"
 
 
+def _moments(
+    x: NDArray[Any] | Rows, transform: Transform, axes: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation over `axes`, merged from chunks (Chan, Golub & LeVeque 1983)."""
+    count, mean, squares = 0, np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for part in chunks(x):
+        values = _transformed(part, transform).astype(np.float64)
+        added = values.size // x.shape[1]
+        step = values.mean(axis=axes) - mean
+        squares += values.var(axis=axes) * added + step**2 * (count * added / (count + added))
+        mean += step * (added / (count + added))
+        count += added
+    return mean, np.sqrt(squares / max(count, 1))
+
+
 def _transformed(x: NDArray[Any], transform: Transform) -> NDArray[np.float32]:
-    values = np.ascontiguousarray(x, dtype=np.float32)
+    values: NDArray[np.float32] = np.require(x, np.float32, ("C", "W"))
     if transform == "sqrt":
         return np.sqrt(values)
     if transform == "log":
