@@ -17,7 +17,7 @@ from hashcore.cli._parse import parse
 from hashcore.cli._run_directory import RUNS, Source, write_run
 from hashcore.data import DATASETS
 from hashcore.methods import METHODS
-from hashcore.train import TrainConfig, fit
+from hashcore.train import TrainConfig, distributed, fit
 
 _DESCRIPTION = """Learn codes from a data set and write a run directory.
 
@@ -90,7 +90,12 @@ def _named_method(args: Sequence[str]) -> str:
 
 
 def main(args: Sequence[str]) -> int:
-    """Run the subcommand."""
+    """Run the subcommand; torchrun may have started several processes of it."""
+    with distributed.joined() as processes:
+        return _train(args, processes)
+
+
+def _train(args: Sequence[str], processes: distributed.Processes) -> int:
     options = parse(
         _options_for(_named_method(args)), args, command="train", description=_DESCRIPTION
     )
@@ -102,10 +107,13 @@ def main(args: Sequence[str]) -> int:
         seed=options.data_seed,
     )
     dataset = source.load()
-    print(dataset.describe(), file=sys.stderr)
+    if processes.first:
+        print(dataset.describe(), file=sys.stderr)
     out = options.out or RUNS / f"{dataset.name}-{options.method}-{options.bits}"
     train, config = options.train, getattr(options, options.method)
     if options.ablate:
+        if processes.count > 1:
+            raise ValueError("--ablate starts processes of its own: leave torchrun out")
         return ablate(
             source,
             options.method,
@@ -124,6 +132,8 @@ def main(args: Sequence[str]) -> int:
         hasher = fit(dataset, options.method, options.bits, config=config, train=train)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("the trainer has said what is kept") from stop
+    if not processes.first:
+        return 0
     settings = {options.method: dataclasses.asdict(config), "train": dataclasses.asdict(train)}
     write_run(out, hasher, dataset.split, source, settings)
     if options.train.checkpoint_dir == _CHECKPOINT:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hashcore import FormatError, metrics
 from hashcore.methods import METHODS, ClassCoded, LabelEncoder, ProblemSpec, Role
-from hashcore.train import checkpoint
+from hashcore.train import checkpoint, distributed
 from hashcore.train.config import TrainConfig
 from hashcore.train.evaluate import encode_pair
 from hashcore.train.hasher import Hasher
@@ -146,7 +146,8 @@ class _Run:
         try:
             return self._stages()
         except KeyboardInterrupt:
-            print(f"\n{self._interrupted()}", file=sys.stderr, flush=True)
+            if distributed.current().speaks():
+                print(f"\n{self._interrupted()}", file=sys.stderr, flush=True)
             raise
 
     def _stages(self) -> Hasher:
@@ -236,6 +237,7 @@ class _Run:
                 self._set_thresholds(hasher, loop)
                 progress.epoch(course.epoch, course.epochs, means, scores)
                 self._checkpoint(hasher, course, loop)
+        loop.close()
         return hasher, course
 
     def _validate(self, hasher: Hasher, rows: TrainingRows, course: Course) -> dict[str, float]:
@@ -244,7 +246,7 @@ class _Run:
             return {}
         held = self._rows(self.held_out)
         database = rows if self.train.selection_protocol == "encoded" else held
-        scores = _scores(hasher, held, database)
+        scores = distributed.current().from_first(lambda: _scores(hasher, held, database))
         if course.add(scores) and self.train.selection == "best":
             self.best = {k: v.detach().clone() for k, v in hasher.network.state_dict().items()}
         return scores
@@ -271,7 +273,8 @@ class _Run:
             "course": dataclasses.asdict(course),
         }
         tensors = hasher.tensors() | loop.state() | checkpoint.with_prefix("best", self.best)
-        checkpoint.write(self.train.checkpoint_dir, meta, tensors)
+        directory = self.train.checkpoint_dir
+        distributed.current().from_first(lambda: checkpoint.write(directory, meta, tensors))
 
     def _interrupted(self) -> str:
         where = self.train.checkpoint_dir
@@ -348,8 +351,8 @@ def _own_randomness(device: torch.device) -> Iterator[None]:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = distributed.current().device(torch.device(name))
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device: {name} asked for; torch {torch.__version__} sees no GPU")
     return device

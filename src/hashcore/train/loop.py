@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashcore.methods import Batch, LossTerms, Phase
+from hashcore.methods import Batch, Phase
+from hashcore.train import distributed
 from hashcore.train.checkpoint import under, with_prefix
 from hashcore.train.config import TrainConfig
 from hashcore.train.hasher import Hasher
@@ -50,6 +51,8 @@ class Loop:
         self.network = hasher.network
         self.phases = self.network.phases()
         self.optimisers = [_optimiser(phase, config) for phase in self.phases]
+        self.processes = distributed.current()
+        self.losses = self.processes.spread(self.network, self.phases, self.batch_size)
         self.network.begin_fit(len(rows))
 
     def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
@@ -58,6 +61,7 @@ class Loop:
         Raises:
             FloatingPointError: a loss term is not finite.
         """
+        self.processes.share_randomness(self.hasher.device)
         self.network.begin_epoch(epoch, self.config.epochs, self.embed_all)
         self.network.train()
         order = torch.randperm(len(self.rows)).numpy()
@@ -79,6 +83,10 @@ class Loop:
                 "try a lower lr or clip > 0"
             )
         return means
+
+    def close(self) -> None:
+        """Leave the networks to one process again."""
+        self.processes.release(self.network)
 
     def state(self) -> dict[str, Tensor]:
         """Optimiser and random state, as named tensors."""
@@ -111,24 +119,28 @@ class Loop:
             group["lr"] = rate * phase.lr_scale
         device = self.hasher.device.type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.config.amp):
-            terms: LossTerms = self.network.losses(batch, phase.name)
+            total, terms = self.losses[phase.name](batch, phase.name)
         self.network.zero_grad(set_to_none=True)
-        terms.total.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         if self.config.clip > 0:
             nn.utils.clip_grad_norm_(phase.parameters, self.config.clip)
         optimiser.step()
-        return terms.detached()
+        return terms
 
     def embed_all(self) -> tuple[Tensor, Tensor]:
         """Both modalities of all rows, `[N, K]` each, in evaluation mode."""
-        image = self.hasher.embed("image", self.rows.image)
-        return image, self.hasher.embed("text", self.rows.text)
+        n = len(self.rows)
+        part = self.processes.part(n)
+        image = self.hasher.embed("image", self.rows.image.at(part))
+        text = self.hasher.embed("text", self.rows.text.at(part))
+        return self.processes.gather(image, n), self.processes.gather(text, n)
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
         device = self.hasher.device
+        own = rows[self.processes.part(len(rows))]
         return Batch(
-            self.hasher.prepare("image", self.rows.image[rows]),
-            self.hasher.prepare("text", self.rows.text[rows]),
+            self.hasher.prepare("image", self.rows.image[own]),
+            self.hasher.prepare("text", self.rows.text[own]),
             torch.from_numpy(self.rows.labels[rows]).to(device),
             torch.from_numpy(rows).to(device),
         )

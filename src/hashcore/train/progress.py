@@ -9,6 +9,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from hashcore.train import distributed
+
 QUIET_SECONDS = 2.0
 LINE_EVERY_SECONDS = 5.0
 
@@ -21,6 +23,7 @@ class Progress:
 
     def __init__(self, title: str, steps: int, done: int, *, shown: bool) -> None:
         self._title, self._steps, self._done, self._first = title, steps, done, done
+        shown = shown and distributed.current().first
         self._terminal = shown and sys.stderr.isatty()
         self._lines = shown and not self._terminal
         self._started = time.monotonic()
