@@ -1,8 +1,7 @@
-"""Array files: read where they lie, written whole or not at all."""
+"""Array files, read where they lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashcore._arrays import describe
-from hashcore._files import replacing
 
 
 def open_array(path: Path) -> NDArray[Any]:
@@ -51,17 +49,3 @@ def open_codes(path: Path) -> NDArray[np.uint8]:
             f"got {describe(array)}. hashcore encode or hashcore.pack makes codes"
         )
     return array
-
-
-def write_codes(path: Path, chunks: Iterable[NDArray[np.uint8]], rows: int, width: int) -> None:
-    """Write chunks of codes as one `.npy` file, uint8 [rows, width], one chunk in memory."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (rows, width)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        written = 0
-        for chunk in chunks:
-            stream.write(np.ascontiguousarray(chunk).tobytes())
-            written += len(chunk)
-        if written != rows:
-            raise ValueError(f"{path}: {written} codes came for {rows} rows")

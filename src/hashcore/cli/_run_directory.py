@@ -99,10 +99,15 @@ def load_hasher(path: Path, device: str) -> Hasher:
     """The hasher of a run directory, or of its own directory."""
     from hashcore.train import Hasher
 
+    return Hasher.load(hasher_directory(path), device=device)
+
+
+def hasher_directory(path: Path) -> Path:
+    """Where the hasher of a run directory lies; `path` itself where that is a hasher's."""
     inner = path / _HASHER if (path / _RECORD).is_file() else path
     if not inner.exists():
         raise FileNotFoundError(f"{path}: no hasher there; hashcore train --out {path} makes one")
-    return Hasher.load(inner, device=device)
+    return inner
 
 
 def newest_run() -> Path:

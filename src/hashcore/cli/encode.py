@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +14,26 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from hashcore.cli._arrays import open_array, write_codes
+from hashcore.cli._arrays import open_array
 from hashcore.cli._parse import parse, progress_bar
-from hashcore.cli._run_directory import load_hasher, read_source, read_split
+from hashcore.cli._partial_codes import PartialCodes
+from hashcore.cli._run_directory import hasher_directory, load_hasher, read_source, read_split
 
 if TYPE_CHECKING:
+    from hashcore.data import Vocabulary
     from hashcore.train import Hasher
 
 _DESCRIPTION = """Turn features, tokens, texts or rows of a run's data set into packed codes.
 
 The codes are uint8 [n, ceil(bits / 8)] in a .npy file, for hashcore index and search.
 
+Any number of rows: a chunk of them is in memory at a time. The file gets its name when it is whole;
+after Ctrl-C or a kill the same command goes on, once it has seen that the rows are still the same.
+
 Example:  hashcore encode runs/shapes-dth-64 --modality image --part database --out codes.npy"""
 Part = Literal["train", "query", "database", "all"]
+Take = Callable[[int, int], NDArray[Any]]
+"""Gives rows start..stop; asked for in order, without a gap."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,8 @@ class EncodeOptions:
     """File or folder of that data set, where it has moved since the training."""
     chunk: int = 8192
     """Rows in memory at a time."""
+    restart: bool = False
+    """Begin anew, whatever an interrupted run has left."""
     device: str = "cpu"
     """Where the hasher encodes."""
 
@@ -63,17 +75,25 @@ def main(args: Sequence[str]) -> int:
     else:
         total, take = _dataset_rows(options)
     encode = hasher.encode_image if options.modality == "image" else hasher.encode_text
-    with progress_bar(f"encode {options.modality}", "row") as progress:
-        chunks = _encode(encode, take, total, options.chunk, progress)
-        write_codes(options.out, chunks, total, (hasher.bits + 7) // 8)
+    identity = {"hasher": _digest_of(options.hasher), "modality": options.modality}
+    file = PartialCodes(
+        options.out, identity, total, (hasher.bits + 7) // 8, restart=options.restart
+    )
+    try:
+        with file, progress_bar(f"encode {options.modality}", "row") as progress:
+            _encode(file, encode, take, total=total, chunk=options.chunk, progress=progress)
+    except KeyboardInterrupt as stop:
+        kept = f"{file.done:,} of {total:,} codes are kept in {file.partial}"
+        goes_on = "the same command goes on from there"
+        told = f"{kept}; {goes_on}" if file.done else "no code was kept"
+        print(f"\ninterrupted: {told}", file=sys.stderr, flush=True)
+        raise KeyboardInterrupt("told") from stop
     print(f"{options.out}: {total:,} codes of {hasher.bits} bits")
     return 0
 
 
-def _file_rows(
-    path: Path, hasher: Hasher, modality: str
-) -> tuple[int, Callable[[int, int], NDArray[Any]]]:
-    """Number of rows of a file, and what gives rows start..stop of it."""
+def _file_rows(path: Path, hasher: Hasher, modality: str) -> tuple[int, Take]:
+    """Number of rows of a file, and what gives them."""
     if path.suffix != ".txt":
         array = open_array(path)
         if array.ndim == 0:
@@ -84,29 +104,63 @@ def _file_rows(
         raise ValueError(
             f"{path}: texts need --modality text and a hasher that was trained on texts"
         )
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return len(lines), lambda start, stop: vocabulary.encode(lines[start:stop])
+    return sum(1 for _ in _lines(path)), _texts(path, vocabulary)
 
 
-def _dataset_rows(options: EncodeOptions) -> tuple[int, Callable[[int, int], NDArray[Any]]]:
+def _texts(path: Path, vocabulary: Vocabulary) -> Take:
+    lines = _lines(path)
+    return lambda start, stop: vocabulary.encode(list(itertools.islice(lines, stop - start)))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as lines:
+        yield from (line.rstrip("\n") for line in lines)
+
+
+def _dataset_rows(options: EncodeOptions) -> tuple[int, Take]:
     """The same for a part of the run's data set."""
+    from hashcore.train.rows import Rows
+
     source = read_source(options.hasher)
     dataset = source.moved_to(options.path).load()
     array = dataset.image if options.modality == "image" else dataset.text
-    if options.part == "all":
-        return len(array), lambda start, stop: array[start:stop]
-    rows: NDArray[np.int64] = getattr(read_split(options.hasher), str(options.part))
-    return len(rows), lambda start, stop: array[rows[start:stop]]
+    part = np.arange(len(array))
+    if options.part != "all":
+        part = getattr(read_split(options.hasher), str(options.part))
+    rows = Rows(array, part)
+    return len(rows), lambda start, stop: rows[start:stop]
+
+
+def _digest_of(hasher: Path) -> str:
+    """What changes with any weight, statistic or choice of a hasher."""
+    from hashcore.train.checkpoint import JSON_NAME
+
+    record = (hasher_directory(hasher) / JSON_NAME).read_bytes()  # it names its tensors' digest
+    return hashlib.sha256(record).hexdigest()
 
 
 def _encode(
+    file: PartialCodes,
     encode: Callable[[NDArray[Any]], NDArray[np.uint8]],
-    take: Callable[[int, int], NDArray[Any]],
+    take: Take,
+    *,
     total: int,
     chunk: int,
     progress: Callable[[int, int], None],
-) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, total, chunk):
-        stop = min(total, start + chunk)
-        yield encode(take(start, stop))
+) -> None:
+    """Encode the rows whose codes `file` lacks, after those that it has are seen to be the same."""
+    digest = hashlib.sha256()
+    start = 0
+    while start < total:
+        stop = min(start + chunk, total if start >= file.done else file.done)
+        rows = take(start, stop)
+        digest.update(np.ascontiguousarray(rows).data)
+        if stop > file.done:
+            file.append(encode(rows), digest.hexdigest())
+        elif stop == file.done and digest.hexdigest() != file.digest:
+            raise ValueError(
+                f"{file.partial}: holds codes of an interrupted run, and its {file.done:,} input "
+                "rows have changed since. --restart begins anew"
+            )
         progress(stop, total)
+        start = stop
