@@ -110,6 +110,10 @@ _EXTRAS = {
     "safetensors": "train",
     "matplotlib": "plot",
     "jinja2": "plot",
+    "open_clip": "backbones",
+    "timm": "backbones",
+    "tokenizers": "backbones",
+    "transformers": "backbones",
 }
 
 

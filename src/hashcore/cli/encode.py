@@ -20,7 +20,7 @@ from hashcore.cli._partial_codes import PartialCodes
 from hashcore.cli._run_directory import hasher_directory, load_hasher, read_source, read_split
 
 if TYPE_CHECKING:
-    from hashcore.data import Vocabulary
+    from hashcore.data import Subwords, Vocabulary
     from hashcore.train import Hasher
 
 _DESCRIPTION = """Turn features, tokens, texts or rows of a run's data set into packed codes.
@@ -107,7 +107,7 @@ def _file_rows(path: Path, hasher: Hasher, modality: str) -> tuple[int, Take]:
     return sum(1 for _ in _lines(path)), _texts(path, vocabulary)
 
 
-def _texts(path: Path, vocabulary: Vocabulary) -> Take:
+def _texts(path: Path, vocabulary: Vocabulary | Subwords) -> Take:
     lines = _lines(path)
     return lambda start, stop: vocabulary.encode(list(itertools.islice(lines, stop - start)))
 

@@ -32,6 +32,7 @@ from hashcore.data.prepared import Manifest
 from hashcore.data.shapes import make_shapes
 from hashcore.data.source import PairSource
 from hashcore.data.split import Draw, Split
+from hashcore.data.subwords import Subwords, tokenise, vocabulary_from_json
 from hashcore.data.vocabulary import PADDING, UNKNOWN, Vocabulary, split_words
 from hashcore.data.writer import prepare
 
@@ -48,6 +49,7 @@ __all__ = [
     "Manifest",
     "PairSource",
     "Split",
+    "Subwords",
     "Vocabulary",
     "check_prepared",
     "load",
@@ -55,6 +57,8 @@ __all__ = [
     "open_source",
     "prepare",
     "split_words",
+    "tokenise",
+    "vocabulary_from_json",
 ]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hashcore._arrays import describe
 from hashcore.data._rows import Rows, row_blocks, value_error
 from hashcore.data.split import Split
+from hashcore.data.subwords import Subwords
 from hashcore.data.vocabulary import Vocabulary
 
 TRANSFORMS = ("none", "sqrt", "log")
@@ -47,7 +48,7 @@ class Pairs:
     text_transform: str = "none"
     class_names: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
-    vocabulary: Vocabulary | None = None
+    vocabulary: Vocabulary | Subwords | None = None
 
     def _check_layout(self) -> None:
         shape = self.image.shape

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hashcore.methods.backbones import Backbone, image_backbone, text_backbone
 from hashcore.methods.base import InputSpec
 
 
@@ -26,8 +26,16 @@ class BranchConfig:
     """The same of a branch that only ever encodes database rows that were trained on."""
     pixel_channels: tuple[int, ...] = (16, 32, 64)
     """Channels of the convolutions over pixels; each halves the image."""
-    token_model: Literal["textcnn", "bow"] = "textcnn"
-    """Over tokens: convolutions over word windows, or the mean of word vectors."""
+    pixel_model: str = "cnn"
+    """Over pixels: a small network of convolutions, or one of another library (extra backbones):
+    "timm:MODEL", "transformers:MODEL" or "open_clip:ARCHITECTURE/WEIGHTS"."""
+    token_model: str = "textcnn"
+    """Over tokens: "textcnn", convolutions over word windows; "bow", the mean of word vectors; or
+    "transformers:MODEL" over its own sub-words, which hashcore.data.tokenise makes of captions."""
+    pretrained: bool = True
+    """Networks of other libraries start from their published weights, not from random ones."""
+    frozen: bool = True
+    """Networks of other libraries stay as they are; off: they are trained with the rest."""
     token_embedding: int = 64
     """Width of a word vector."""
     token_windows: tuple[int, ...] = (1, 2)
@@ -124,6 +132,21 @@ class TokenBranch(Branch):
         return out
 
 
+class BackboneBranch(Branch):
+    """A network of another library, then Linear-BN-ReLU."""
+
+    def __init__(self, backbone: Backbone, config: BranchConfig) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.width = config.hidden[-1]
+        self.top = hidden_layers((backbone.width, self.width), config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pixels or tokens -> `[B, width]`."""
+        out: Tensor = self.top(self.backbone(x))
+        return out
+
+
 def _pool(window: nn.Module, words: Tensor, real: Tensor) -> Tensor:
     """Maximum of one convolution over the windows that start at a word, `[B, filters]`."""
     length = int(window.kernel_size[0])  # type: ignore[index]
@@ -150,6 +173,20 @@ def build_branch(spec: InputSpec, config: BranchConfig) -> Branch:
     """The branch for one modality's kind of data."""
     if not config.hidden:
         raise ValueError("hidden: expected at least one width; got ()")
+    if spec.kind == "pixels" and config.pixel_model != "cnn":
+        image = image_backbone(
+            config.pixel_model, pretrained=config.pretrained, frozen=config.frozen
+        )
+        return BackboneBranch(image, config)
+    if spec.kind == "tokens" and config.token_model not in ("textcnn", "bow"):
+        text = text_backbone(
+            config.token_model,
+            spec.shape[0],
+            spec.vocabulary,
+            pretrained=config.pretrained,
+            frozen=config.frozen,
+        )
+        return BackboneBranch(text, config)
     kinds: dict[str, type[FeatureBranch] | type[PixelBranch] | type[TokenBranch]] = {
         "features": FeatureBranch,
         "pixels": PixelBranch,

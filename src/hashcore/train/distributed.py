@@ -31,6 +31,7 @@ from hashcore.methods import Batch, Method, Phase
 
 ERROR, INTERRUPTED = 2, 130
 _TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _T = TypeVar("_T")
 
 
@@ -109,6 +110,8 @@ class Processes:
     ) -> Mapping[str, Callable[[Batch, str], tuple[Tensor, dict[str, Tensor]]]]:
         """The losses of each phase, over batches of `rows` rows that the processes share.
 
+        Batch norms of other libraries, which do more than torch's, keep to their part of the rows.
+
         Raises:
             ValueError: there are more processes than rows.
         """
@@ -120,7 +123,7 @@ class Processes:
         method.gather_with(functools.partial(_gather, part=part, total=rows))
         for layer in method.modules():
             # The layers stay what they are, so that names and references to them hold.
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            if isinstance(layer, _BatchNorm) and type(layer) in _BATCH_NORMS:
                 forward = functools.partial(_whole_batch_norm, layer, self.rank, self.count)
                 vars(layer)["forward"] = forward
             elif type(layer) is nn.Dropout:

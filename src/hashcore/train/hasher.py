@@ -17,8 +17,9 @@ from tqdm import tqdm
 import hashcore
 from hashcore import FormatError, pack
 from hashcore._arrays import describe
-from hashcore.data import Vocabulary
+from hashcore.data import Subwords, Vocabulary, vocabulary_from_json
 from hashcore.methods import METHODS, ClassCoded, InputSpec, LabelEncoder, Method, ProblemSpec
+from hashcore.methods.backbones import architectures, restoring
 from hashcore.train import checkpoint
 from hashcore.train.preprocess import Preparation
 from hashcore.train.rows import Rows
@@ -49,7 +50,7 @@ class Hasher:
         image: Preparation,
         text: Preparation,
         *,
-        vocabulary: Vocabulary | None = None,
+        vocabulary: Vocabulary | Subwords | None = None,
         info: dict[str, Any] | None = None,
     ) -> None:
         self.method = method
@@ -291,7 +292,8 @@ class Hasher:
             entry = METHODS[meta["method"]]
             specs = {m: _spec_from_json(meta["inputs"][m]) for m in ("image", "text")}
             spec = ProblemSpec(specs["image"], specs["text"], meta["classes"], meta["bits"])
-            network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
+            with restoring(meta.get("backbones", {})):
+                network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
             if (coded := meta["classes_coded"]) is not None:
                 encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
                 network = ClassCoded(network, encoder, coded["weight"])
@@ -312,7 +314,7 @@ class Hasher:
                 of_database = checkpoint.under("database", tensors)
                 hasher.database = cls.restore(meta["database"], of_database, path)
             if meta["vocabulary"] is not None:
-                hasher.vocabulary = Vocabulary.from_json(meta["vocabulary"])
+                hasher.vocabulary = vocabulary_from_json(meta["vocabulary"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise FormatError(f"{path}: not a complete hasher: {error}") from error
         network.eval()
@@ -338,6 +340,7 @@ class Hasher:
             "classes": self.network.spec.classes,
             "config": dataclasses.asdict(self.config),
             "inputs": inputs,
+            "backbones": architectures(self.network),
             "vocabulary": None if self.vocabulary is None else self.vocabulary.to_json(),
             "versions": {
                 "hashcore": hashcore.__version__,
