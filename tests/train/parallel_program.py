@@ -17,6 +17,7 @@ from hashcore.methods import (
     InputSpec,
     LossTerms,
     Method,
+    Phase,
     ProblemSpec,
     Term,
 )
@@ -59,7 +60,7 @@ def train(name: str) -> dict[str, Tensor]:
 
 
 class Probe(Method):
-    """Every kind of layer before a gather and after it."""
+    """Every kind of layer before a gather and after it, under an optimiser each."""
 
     ROWS = 11
 
@@ -79,6 +80,10 @@ class Probe(Method):
     def encode_text(self, text: Tensor) -> Tensor:
         return self.encode_image(text)
 
+    def phases(self) -> tuple[Phase, ...]:
+        halves = {"before": self.before, "after": self.after}
+        return tuple(Phase(name, list(half.parameters())) for name, half in halves.items())
+
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         whole = self.gather(self.encode_image(batch.image))
         mixed = self.after(whole[torch.randperm(len(whole))])
@@ -91,22 +96,24 @@ class Probe(Method):
 
 
 def probe(processes: distributed.Processes) -> dict[str, Tensor]:
-    """Terms, gradients and buffers of two steps in float64."""
+    """Terms, gradients and buffers of a step of each phase in float64."""
     torch.manual_seed(0)
     method = Probe().double()
     x = torch.randn(Probe.ROWS, 5, dtype=torch.float64)
-    (phase,) = method.phases()
-    losses = processes.spread(method, [phase], len(x))[phase.name]
     part, rows = processes.part(len(x)), torch.arange(len(x))
-    for _ in range(2):
+    own = Batch(x[part], x[part], rows[:, None] > 5, rows)
+    phases = method.phases()
+    losses = processes.spread(method, phases, len(x))
+    found: dict[str, Tensor] = {}
+    for phase in phases:
         method.zero_grad()
-        total, terms = losses(Batch(x[part], x[part], rows[:, None] > 5, rows), phase.name)
+        total, terms = losses[phase.name](own, phase.name)
         total.backward()  # type: ignore[no-untyped-call]
-    gradients = {}
-    for name, p in method.named_parameters():
-        assert p.grad is not None
-        gradients[f"gradient/{name}"] = p.grad
-    found = {**terms, **gradients, **dict(method.named_buffers()), "random": torch.rand(3)}
+        found |= {f"{phase.name}/{name}": value for name, value in terms.items()}
+        for i, parameter in enumerate(phase.parameters):
+            assert parameter.grad is not None
+            found[f"{phase.name}/gradient/{i}"] = parameter.grad.clone()
+    found |= {**dict(method.named_buffers()), "random": torch.rand(3)}
     return {f"probe/{name}": value for name, value in found.items()}
 
 
