@@ -131,7 +131,7 @@ def test_a_process_shows_info_as_json() -> None:
     assert done.returncode == 0
     found = json.loads(done.stdout)
     assert found["build"]["isa"] == "portable"
-    assert set(found["packages"]) == {"train", "cli", "plot"}
+    assert set(found["packages"]) == {"train", "cli", "plot", "backbones"}
 
 
 def test_the_light_commands_load_no_torch() -> None:

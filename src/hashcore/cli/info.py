@@ -17,6 +17,7 @@ _OPTIONAL = {
     "train": ("torch", "scipy", "h5py", "safetensors"),
     "cli": ("tyro", "tqdm"),
     "plot": ("matplotlib", "jinja2"),
+    "backbones": ("timm", "open_clip_torch", "transformers", "tokenizers"),
 }
 
 

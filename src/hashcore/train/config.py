@@ -24,7 +24,7 @@ class TrainConfig:
     """Who encodes the database rows that were trained on: the same networks, or such apart that may
     learn them by heart (`branch.database_dropout`), with codes of classes."""
     batch_size: int = 128
-    """Rows per step."""
+    """Rows per step, of all processes together."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -53,7 +53,8 @@ class TrainConfig:
     amp: bool = False
     """Run the networks in bfloat16 (autocast); losses stay in float32."""
     checkpoint_dir: Path | None = None
-    """Directory that holds the state after every epoch; None keeps no checkpoint."""
+    """Directory that holds the state after every epoch, seen by every process; None keeps no
+    checkpoint."""
     resume: bool = False
     """Go on from the checkpoint in `checkpoint_dir`, where there is one."""
     progress: bool = True

@@ -80,6 +80,9 @@ def fit(
 ) -> Hasher:
     """Train a hasher on the training rows of `dataset`.
 
+    Where torch's default process group is initialised, all its processes call this alike, share
+    every batch, and return the same hasher.
+
     Args:
         dataset: images, texts, labels and a split; query rows are never read.
         method: a name in `hashcore.methods.METHODS`.
