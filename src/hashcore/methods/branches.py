@@ -173,6 +173,8 @@ def build_branch(spec: InputSpec, config: BranchConfig) -> Branch:
     """The branch for one modality's kind of data."""
     if not config.hidden:
         raise ValueError("hidden: expected at least one width; got ()")
+    if spec.role == "database":
+        config = replace(config, dropout=config.database_dropout)
     if spec.kind == "pixels" and config.pixel_model != "cnn":
         image = image_backbone(
             config.pixel_model, pretrained=config.pretrained, frozen=config.frozen
@@ -192,8 +194,6 @@ def build_branch(spec: InputSpec, config: BranchConfig) -> Branch:
         "pixels": PixelBranch,
         "tokens": TokenBranch,
     }
-    if spec.role == "database":
-        config = replace(config, dropout=config.database_dropout)
     return kinds[spec.kind](spec, config)
 
 

@@ -18,10 +18,10 @@ import hashcore
 from hashcore import FormatError, pack
 from hashcore._arrays import describe
 from hashcore.data import Subwords, Vocabulary, vocabulary_from_json
-from hashcore.methods import METHODS, ClassCoded, InputSpec, LabelEncoder, Method, ProblemSpec
+from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec
 from hashcore.methods.backbones import architectures, restoring
 from hashcore.train import checkpoint
-from hashcore.train.preprocess import Preparation
+from hashcore.train.preprocess import Preparation, spec_from_json
 from hashcore.train.rows import Rows
 
 Modality = Literal["image", "text"]
@@ -290,7 +290,7 @@ class Hasher:
         """Rebuild a hasher from the two halves of a checkpoint."""
         try:
             entry = METHODS[meta["method"]]
-            specs = {m: _spec_from_json(meta["inputs"][m]) for m in ("image", "text")}
+            specs = {m: spec_from_json(meta["inputs"][m]) for m in ("image", "text")}
             spec = ProblemSpec(specs["image"], specs["text"], meta["classes"], meta["bits"])
             with restoring(meta.get("backbones", {})):
                 network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
@@ -388,8 +388,7 @@ class Hasher:
         def packed(part: Tensor) -> NDArray[np.uint8]:
             return pack((part.cpu() - threshold).numpy())
 
-        parts = self._batches(encode, modality, x, batch_size, progress, keep=packed)
-        return np.concatenate(parts)
+        return np.concatenate(self._batches(encode, modality, x, batch_size, progress, keep=packed))
 
 
 def _is_captions(x: Any) -> bool:
@@ -398,7 +397,3 @@ def _is_captions(x: Any) -> bool:
         and not isinstance(x, str)
         and all(isinstance(caption, str) for caption in x)
     )
-
-
-def _spec_from_json(data: dict[str, Any]) -> InputSpec:
-    return InputSpec(data["kind"], tuple(data["shape"]), data["vocabulary"], data["role"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -39,6 +40,11 @@ def input_spec(x: NDArray[Any] | Rows, *, vocabulary: int = 0) -> InputSpec:
         "expected float [N, D] features, uint8 [N, C, H, W] pixels or int64 [N, L] token ids; "
         f"got {describe(x)}"
     )
+
+
+def spec_from_json(data: Mapping[str, Any]) -> InputSpec:
+    """The kind and shape that a checkpoint tells of."""
+    return InputSpec(data["kind"], tuple(data["shape"]), data["vocabulary"], data["role"])
 
 
 @dataclass(frozen=True)
