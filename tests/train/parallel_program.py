@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,14 +28,18 @@ from methods.problems import FEATURES, B, batch, begin, small
 from train.synthetic import make_features
 
 QUICK = TrainConfig(epochs=2, batch_size=25, lr=2e-3, validation=0.2, progress=False)
-DROPOUT = "dth with dropout"
-RUNS = {**dict.fromkeys(METHODS, 0.0), DROPOUT: 0.3}
+APART = dataclasses.replace(QUICK, codes="classes", database="apart")
+RUNS: dict[str, tuple[str, float, TrainConfig]] = {
+    **{name: (name, 0.0, QUICK) for name in METHODS},
+    "dropout": ("dth", 0.3, QUICK),
+    "classes": ("drhc", 0.0, APART),
+}
 
 
 def train(name: str) -> dict[str, Tensor]:
     """The curve of each loss term, the final outputs, and the validation scores of one run."""
-    entry = METHODS[name.split(maxsplit=1)[0]]
-    branch = BranchConfig(hidden=(24, 16), dropout=RUNS[name])
+    method, dropout, how = RUNS[name]
+    config = METHODS[method].config(branch=BranchConfig(hidden=(24, 16), dropout=dropout))
     data = make_features()
     curves: dict[str, list[float]] = {}
     run_epoch = Loop.epoch
@@ -47,14 +52,14 @@ def train(name: str) -> dict[str, Tensor]:
 
     Loop.epoch = watched  # type: ignore[method-assign]
     try:
-        hasher = fit(data, name.split(maxsplit=1)[0], 16, entry.config(branch=branch), QUICK)
+        hasher = fit(data, method, 16, config, how)
     finally:
         Loop.epoch = run_epoch  # type: ignore[method-assign]
     assert not any("forward" in vars(layer) for layer in hasher.network.modules())
     out = {f"{name}/curve/{term}": torch.tensor(values) for term, values in curves.items()}
     out[f"{name}/image"] = hasher.embed("image", data.image)
     out[f"{name}/text"] = hasher.embed("text", data.text)
-    scores = [list(entry.values()) for entry in hasher.info["scores"].values()]
+    scores = [list(both.values()) for both in hasher.info["scores"].values()]
     out[f"{name}/scores"] = torch.tensor(scores)
     return out
 
