@@ -163,7 +163,7 @@ class _Run:
             chosen = Course("final", 0, course.chosen, course.scores, course.chosen)
             hasher, course = self._new(chosen), chosen
         if self.train.selection == "best":
-            hasher.network.load_state_dict(self.best)
+            hasher.load_weights(self.best)
         hasher.network.eval()
         if not isinstance(hasher.network, ClassCoded):
             self._set_label_outputs(hasher)
@@ -236,8 +236,8 @@ class _Run:
             while course.epoch < course.epochs and not self._stop_early(course):
                 means = loop.epoch(course.epoch, progress.step)
                 course.epoch += 1
-                scores = self._validate(hasher, rows, course)
                 self._set_thresholds(hasher, loop)
+                scores = self._validate(hasher, rows, course)
                 progress.epoch(course.epoch, course.epochs, means, scores)
                 self._checkpoint(hasher, course, loop)
         loop.close()
@@ -251,7 +251,7 @@ class _Run:
         database = rows if self.train.selection_protocol == "encoded" else held
         scores = distributed.current().from_first(lambda: _scores(hasher, held, database))
         if course.add(scores) and self.train.selection == "best":
-            self.best = {k: v.detach().clone() for k, v in hasher.network.state_dict().items()}
+            self.best = {k: v.detach().clone() for k, v in hasher.weights().items()}
         return scores
 
     def _set_thresholds(self, hasher: Hasher, loop: Loop) -> None:

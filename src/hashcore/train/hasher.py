@@ -18,10 +18,9 @@ import hashcore
 from hashcore import FormatError, pack
 from hashcore._arrays import describe
 from hashcore.data import Subwords, Vocabulary, vocabulary_from_json
-from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec
-from hashcore.methods.backbones import architectures, restoring
-from hashcore.train import checkpoint
-from hashcore.train.preprocess import Preparation, spec_from_json
+from hashcore.methods import ClassCoded, Method
+from hashcore.train import checkpoint, networks
+from hashcore.train.preprocess import Preparation
 from hashcore.train.rows import Rows
 
 Modality = Literal["image", "text"]
@@ -266,6 +265,18 @@ class Hasher:
         """Put the bit thresholds at `[K]` values for methods that do not cut at zero."""
         self._threshold = {"image": image.cpu(), "text": text.cpu()}
 
+    def weights(self) -> dict[str, Tensor]:
+        """What training moves: the networks and the thresholds, as named tensors."""
+        thresholds = checkpoint.with_prefix(
+            "threshold", {str(name): value for name, value in self._threshold.items()}
+        )
+        return checkpoint.with_prefix("model", self.network.state_dict()) | thresholds
+
+    def load_weights(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `weights` gave."""
+        self.network.load_state_dict(checkpoint.under("model", tensors))
+        self.set_thresholds(tensors["threshold.image"], tensors["threshold.text"])
+
     def set_label_outputs(self, outputs: Tensor) -> None:
         """Take the mean outputs of each class, above the thresholds, `[C, K]`."""
         self._label_outputs = outputs.cpu()
@@ -289,26 +300,18 @@ class Hasher:
     def restore(cls, meta: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> Hasher:
         """Rebuild a hasher from the two halves of a checkpoint."""
         try:
-            entry = METHODS[meta["method"]]
-            specs = {m: spec_from_json(meta["inputs"][m]) for m in ("image", "text")}
-            spec = ProblemSpec(specs["image"], specs["text"], meta["classes"], meta["bits"])
-            with restoring(meta.get("backbones", {})):
-                network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
-            if (coded := meta["classes_coded"]) is not None:
-                encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
-                network = ClassCoded(network, encoder, coded["weight"])
-            network.load_state_dict(checkpoint.under("model", tensors))
+            network = networks.rebuild(meta)
             prepare = [
                 Preparation(
-                    specs[m],
+                    spec,
                     meta["inputs"][m]["transform"],
                     tensors[f"input.{m}.mean"],
                     tensors[f"input.{m}.scale"],
                 )
-                for m in ("image", "text")
+                for m, spec in (("image", network.spec.image), ("text", network.spec.text))
             ]
             hasher = cls(meta["method"], network, *prepare, info=meta["info"])
-            hasher.set_thresholds(tensors["threshold.image"], tensors["threshold.text"])
+            hasher.load_weights(tensors)
             hasher.set_label_outputs(tensors["label_outputs"])
             if meta["database"] is not None:
                 of_database = checkpoint.under("database", tensors)
@@ -326,21 +329,11 @@ class Hasher:
             name: {**dataclasses.asdict(p.spec), "transform": p.transform}
             for name, p in self._prepare.items()
         }
-        coded: dict[str, Any] | None = None
-        if isinstance(self.network, ClassCoded):
-            coded = {
-                "exclusive": self.network.encoder.exclusive,
-                "weight": self.network.weight,
-            }
         return {
             "method": self.method,
-            "classes_coded": coded,
+            **networks.record(self.network),
             "database": None if self.database is None else self.database.meta(),
-            "bits": self.network.spec.bits,
-            "classes": self.network.spec.classes,
-            "config": dataclasses.asdict(self.config),
             "inputs": inputs,
-            "backbones": architectures(self.network),
             "vocabulary": None if self.vocabulary is None else self.vocabulary.to_json(),
             "versions": {
                 "hashcore": hashcore.__version__,
@@ -353,11 +346,10 @@ class Hasher:
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensor half of a checkpoint."""
-        out = checkpoint.with_prefix("model", self.network.state_dict())
+        out = self.weights()
         for name, prepare in self._prepare.items():
             out[f"input.{name}.mean"] = prepare.mean
             out[f"input.{name}.scale"] = prepare.scale
-            out[f"threshold.{name}"] = self._threshold[name]
         out["label_outputs"] = self._label_outputs
         if self.database is not None:
             out |= checkpoint.with_prefix("database", self.database.tensors())

@@ -1,0 +1,38 @@
+"""The network of a hasher as a checkpoint records it: its kind and shape, without the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec
+from hashcore.methods.backbones import architectures, restoring
+from hashcore.train import checkpoint
+from hashcore.train.preprocess import spec_from_json
+
+
+def record(network: Method) -> dict[str, Any]:
+    """What `rebuild` needs beside the method's name and the kinds of the inputs, for JSON."""
+    coded: dict[str, Any] | None = None
+    if isinstance(network, ClassCoded):
+        coded = {"exclusive": network.encoder.exclusive, "weight": network.weight}
+    return {
+        "bits": network.spec.bits,
+        "classes": network.spec.classes,
+        "config": dataclasses.asdict(network.config),
+        "classes_coded": coded,
+        "backbones": architectures(network),
+    }
+
+
+def rebuild(meta: dict[str, Any]) -> Method:
+    """The network that a checkpoint's meta data tells of, with fresh weights."""
+    entry = METHODS[meta["method"]]
+    image, text = (spec_from_json(meta["inputs"][m]) for m in ("image", "text"))
+    spec = ProblemSpec(image, text, meta["classes"], meta["bits"])
+    with restoring(meta.get("backbones", {})):
+        network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
+    if (coded := meta["classes_coded"]) is not None:
+        encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
+        network = ClassCoded(network, encoder, coded["weight"])
+    return network
