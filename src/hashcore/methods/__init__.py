@@ -19,8 +19,10 @@ from hashcore.methods.branches import BranchConfig
 from hashcore.methods.class_codes import ClassCoded, LabelEncoder
 from hashcore.methods.dch_scr import DCHSCR, DCHSCRConfig
 from hashcore.methods.dhsl import DHSL, DHSLConfig
+from hashcore.methods.drh import DRH, DRHConfig
 from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
+from hashcore.methods.gancmh import GANCMH, GANCMHConfig
 from hashcore.methods.hcmsl import HCMSL, HCMSLConfig
 from hashcore.methods.midrm import MIDRM, MIDRMConfig
 
@@ -36,16 +38,20 @@ METHODS: dict[str, Entry] = {
     "dth": Entry(DTHConfig, DTH),
     "drhc": Entry(DRHCConfig, DRHC),
     "midrm": Entry(MIDRMConfig, MIDRM),
-    "dch_scr": Entry(DCHSCRConfig, DCHSCR),
+    "drh": Entry(DRHConfig, DRH),
+    "gancmh": Entry(GANCMHConfig, GANCMH),
     "dhsl": Entry(DHSLConfig, DHSL),
     "hcmsl": Entry(HCMSLConfig, HCMSL),
+    "dch_scr": Entry(DCHSCRConfig, DCHSCR),
 }
 
 __all__ = [
     "DCHSCR",
     "DHSL",
+    "DRH",
     "DRHC",
     "DTH",
+    "GANCMH",
     "HCMSL",
     "METHODS",
     "MIDRM",
@@ -55,9 +61,11 @@ __all__ = [
     "DCHSCRConfig",
     "DHSLConfig",
     "DRHCConfig",
+    "DRHConfig",
     "DTHConfig",
     "EmbedAll",
     "Entry",
+    "GANCMHConfig",
     "HCMSLConfig",
     "InputSpec",
     "LabelEncoder",

@@ -24,6 +24,8 @@ class BranchConfig:
     """Dropout after every hidden layer. More of it generalises better and memorises less."""
     database_dropout: float = 0.0
     """The same of a branch that only ever encodes database rows that were trained on."""
+    leak: float = 0.0
+    """Slope of the hidden layers' ReLU below zero."""
     pixel_channels: tuple[int, ...] = (16, 32, 64)
     """Channels of the convolutions over pixels; each halves the image."""
     pixel_model: str = "cnn"
@@ -50,11 +52,12 @@ class Branch(nn.Module):
     width: int
 
 
-def hidden_layers(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
-    """Linear-BN-ReLU(-Dropout) from each width to the next."""
+def hidden_layers(widths: tuple[int, ...], dropout: float, leak: float = 0.0) -> nn.Sequential:
+    """Linear-BN-ReLU(-Dropout) from each width to the next; `leak`: the slope below zero."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()]
+        layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after)]
+        layers.append(nn.LeakyReLU(leak) if leak else nn.ReLU())
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)
@@ -65,7 +68,7 @@ class FeatureBranch(Branch):
 
     def __init__(self, spec: InputSpec, config: BranchConfig) -> None:
         super().__init__()
-        self.layers = hidden_layers((spec.shape[0], *config.hidden), config.dropout)
+        self.layers = hidden_layers((spec.shape[0], *config.hidden), config.dropout, config.leak)
         self.width = config.hidden[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +96,8 @@ class PixelBranch(Branch):
             ]
         self.convolutions = nn.Sequential(*layers)
         self.width = config.hidden[-1]
-        self.top = hidden_layers((2 * config.pixel_channels[-1], self.width), config.dropout)
+        pooled = 2 * config.pixel_channels[-1]
+        self.top = hidden_layers((pooled, self.width), config.dropout, config.leak)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, 3, H, W]` -> `[B, width]`."""
@@ -117,7 +121,7 @@ class TokenBranch(Branch):
         )
         joined = len(self.windows) * config.token_filters or config.token_embedding
         self.width = config.hidden[-1]
-        self.top = hidden_layers((joined, self.width), config.dropout)
+        self.top = hidden_layers((joined, self.width), config.dropout, config.leak)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """`[B, L]` -> `[B, width]`."""
