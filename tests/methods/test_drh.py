@@ -272,7 +272,7 @@ def test_an_epoch_sums_up_the_errors_of_each_head() -> None:
     weights = first_oracle(data.labels, True)
     for t in range(method.heads):
         wrong = (image[t][:, None] == text[t][None, :]) != similar
-        weights, error = boost_oracle(weights, wrong, 1.0)
+        weights, error = boost_oracle(weights, wrong, method.config.shrinkage)
         assert float(method.error_sum[t]) == pytest.approx(2 * error, rel=1e-3)
     assert float(method.error_count) == 2
 
@@ -312,7 +312,7 @@ def test_heads_in_turn_see_the_mistakes_of_stepped_heads() -> None:
             sides = zip((method.image_heads, method.text_heads), features, strict=True)
             image, text = (side.one(t, x)[:, 0].argmax(dim=1) for side, x in sides)
         wrong = (image[:, None] == text[None, :]) != similar
-        weights, _ = boost_oracle(weights, wrong, 1.0)
+        weights, _ = boost_oracle(weights, wrong, method.config.shrinkage)
 
 
 @pytest.fixture

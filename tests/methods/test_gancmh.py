@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hashcore.methods import GANCMH, Batch, BranchConfig, GANCMHConfig, InputSpec, gancmh
+from hashcore.methods.branches import hidden_layers
 from hashcore.train import TrainConfig, fit
 from methods import oracles
 from methods.oracles import LABELS, outputs
@@ -192,14 +193,14 @@ def test_what_the_generators_pass_off_as_real() -> None:
 
 @torch.no_grad()
 def test_codes_are_learned_from_pairs_between_and_inside_modalities() -> None:
-    method, data = built(), batch(FEATURES)
+    method, data = built(scale=0.3), batch(FEATURES)
     method.eval()
     u, v = method.encode_image(data.image), method.encode_text(data.text)
     terms = method.losses(data, "generators").detached()
     r = oracles.shared(data.labels)
 
     def pairs(a: Tensor, b: Tensor) -> float:
-        theta = a @ b.T / 2
+        theta = 0.3 * (a @ b.T)
         cost = torch.log1p(torch.exp(theta)) - torch.from_numpy(r > 0) * theta
         return float(cost.mean())
 
@@ -233,6 +234,15 @@ def test_without_adversaries_there_is_one_optimiser_and_no_discriminator() -> No
     assert phase.name == "generators"
     assert not method.discriminators
     assert method.image.decoder is None
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.2])
+def test_hidden_layers_leak_below_zero(leak: float) -> None:
+    layers = hidden_layers((1, 1), 0.0, leak).eval()
+    with torch.no_grad():
+        next(layers.parameters()).fill_(1)
+        found = layers(torch.tensor([[2.0], [-2.0]])).ravel().tolist()
+    assert found == pytest.approx([2, -2 * leak], rel=1e-4)
 
 
 def test_the_second_layer_and_the_hash_layer_are_shared() -> None:

@@ -12,6 +12,10 @@ T heads rank Kc symbols each. With phi(x), psi(y) the features of image and text
     pairs       -mean_t sum_ij D_t,ij [ S ln a' + (1 - S) ln(1 - a') ],
                 a' = delta + (1 - 2 delta) a                                                 [R]
 
+One head of Kc symbols cannot tell more classes apart than that, and with delta = 0 it would pay
+for every class that it must merge with another until it commits itself to none; a large delta asks
+it for a small edge, which is what AdaBoost builds on.
+
 D_t are the pair weights of AdaBoost, computed inside each batch, heads in order, without gradient.
 D_1 gives half of its mass to the similar and half to the dissimilar pairs. With m_t,ij = +-1 as the
 symbols agree or not, S' = 2 S - 1, and nu the shrinkage:
@@ -66,14 +70,15 @@ class DRHConfig:
     a_t,ij = sigmoid(u_ti v_tj), which leaves the outputs unbounded."""
     boosting: bool = True
     """Weigh the pairs of a head by the mistakes of the heads before it; off: D_t = D_1."""
-    shrinkage: float = 1.0
-    """Factor nu on the strength of every head."""
+    shrinkage: float = 0.4
+    """Factor nu on the strength of every head. With 1, the pairs that no head gets right soon have
+    all the weight."""
     balanced: bool = True
     """Similar and dissimilar pairs weigh the same in all; off: D_1 is uniform over pairs."""
-    beta: float = 10.0
+    beta: float = 3.0
     """Last sharpness of the softmax; it grows geometrically from 1."""
-    smoothing: float = 1e-3
-    """delta, how far agreements stay from 0 and 1; it bounds what one pair costs."""
+    smoothing: float = 0.35
+    """delta, below 0.5: how far agreements stay from 0 and 1; it bounds what one pair costs."""
     redraw_until: float = 0.5
     """Fraction of the epochs during which heads no better than chance start anew."""
     sequential: bool = False

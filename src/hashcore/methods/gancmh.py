@@ -17,7 +17,7 @@ With x the prepared image, y the text, and i -> j another row that shares no lab
 The discriminators minimise -ln s(D(real)) - ln(1 - s(D(fake))), s the logistic function, on every
 fifth batch. The generators (encoders, decoders, classifier, codes) minimise on every batch
 
-    inter pairs     mean[ ln(1 + e^theta) - S theta ], theta = u_i . v_j / 2                 [R]
+    inter pairs     mean[ ln(1 + e^theta) - S theta ], theta = kappa u_i . v_j               [R]
     intra pairs     the same of u_i . u_j and of v_i . v_j                                   [R]
     classification  cross entropy of softmax(A c), softmax(A e) where each row has one label, of
                     sigmoids otherwise; A shared                                             [F, R]
@@ -77,6 +77,8 @@ class GANCMHConfig:
     """Weight of the classifier on common representations; 0 builds none."""
     intra: float = 1.0
     """Weight of the pairs inside one modality."""
+    scale: float = 0.2
+    """kappa of theta: how sure of a pair K equal bits are."""
     quantisation: float = 0.1
     """Weight of the distance to the codes."""
     generator_steps: int = 5
@@ -310,9 +312,9 @@ class GANCMH(Method):
 
     def _code_terms(self, u: Tensor, v: Tensor, similar: Tensor) -> dict[str, Term]:
         config = self.config
-        terms = {"inter": Term(1.0, pairwise_likelihood(u @ v.T / 2, similar))}
+        terms = {"inter": Term(1.0, pairwise_likelihood(config.scale * u @ v.T, similar))}
         if config.intra:
-            own = [pairwise_likelihood(x @ x.T / 2, similar) for x in (u, v)]
+            own = [pairwise_likelihood(config.scale * x @ x.T, similar) for x in (u, v)]
             terms["intra"] = Term(config.intra, own[0] + own[1])
         to_codes = [quantisation(x, torch.where(x > 0, 1.0, -1.0)) for x in (u, v)]
         terms["quantisation"] = Term(config.quantisation, to_codes[0] + to_codes[1])
