@@ -70,7 +70,7 @@ class DRHConfig:
     a_t,ij = sigmoid(u_ti v_tj), which leaves the outputs unbounded."""
     boosting: bool = True
     """Weigh the pairs of a head by the mistakes of the heads before it; off: D_t = D_1."""
-    shrinkage: float = 0.5
+    shrinkage: float = 0.4
     """Factor nu on the strength of every head. With 1, the pairs that no head gets right soon have
     all the weight."""
     balanced: bool = True
