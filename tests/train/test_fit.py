@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite_is_named(features: CrossModalDataset) -> None
 
 
 def test_refused_arguments(features: CrossModalDataset) -> None:
-    with pytest.raises(ValueError, match=r"method: expected one of \['drhc', 'dth'.*got 'dht'"):
+    with pytest.raises(ValueError, match=r"method: expected one of \['dch_scr', 'dhsl'.*got 'dht'"):
         fit(features, "dht")
     with pytest.raises(TypeError, match="config: expected DTHConfig; got DRHCConfig"):
         fit(features, "dth", 16, DRHCConfig())
