@@ -101,7 +101,7 @@ def test_frozen_features_of_every_kind_of_input() -> None:
 @pytest.mark.parametrize("spec", [FEATURES, SCENES], ids=["features", "scenes"])
 def test_terms_are_made_of_these_losses(spec: ProblemSpec) -> None:
     """Directions, targets and weights, put together by hand."""
-    changes = {"intra": 0.5, "feature_share": 0.3, "temperature": 0.4, "sigma": 2.0}
+    changes = {"intra": 0.5, "feature_share": 0.3, "temperature": 0.4, "sigma": 2.0, "ndcg": 0.25}
     method, data = small("dch_scr", changes, spec).eval(), batch(spec)
     begin(method, data)
     u, v = method.encode_image(data.image), method.encode_text(data.text)
@@ -123,8 +123,10 @@ def test_terms_are_made_of_these_losses(spec: ProblemSpec) -> None:
     ):
         s = cosine(a, b)
         t = relevance.triplets(r, graded=True, exclude_self=a is b)
+        gain = dch_scr.lambda_weights(s, r, t)
+        strength = 0.25 * gain / gain[t.negative].mean() + 0.75 * t.negative
         align = align + weight * dch_scr.alignment_loss(s, 0.7 * same + 0.3 * phi, 0.4)
-        rank = rank + weight * dch_scr.triplet_logistic(s, t, dch_scr.lambda_weights(s, r, t), 2.0)
+        rank = rank + weight * dch_scr.triplet_logistic(s, t, strength, 2.0)
     s = cosine(u, v)
     align = (
         align + dch_scr.alignment_loss(s, s.T, 0.4) / 2 + dch_scr.alignment_loss(s.T, s, 0.4) / 2

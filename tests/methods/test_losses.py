@@ -55,6 +55,17 @@ def test_ndcg_weights(labels: Tensor) -> None:
 
 
 @every_batch
+def test_weights_scaled_to_mean_one(labels: Tensor) -> None:
+    r = torch.from_numpy(oracles.shared(labels))
+    t = relevance.triplets(r, graded=True)
+    weight = relevance.ndcg_weights(r, t)
+    scaled = relevance.scale_to_mean_one(weight, t)
+    valid = oracles.valid_triplets(labels)
+    assert float(scaled.sum()) == pytest.approx(len(valid), rel=1e-12)
+    torch.testing.assert_close(scaled * weight.sum(), weight * len(valid))
+
+
+@every_batch
 @every_output
 @pytest.mark.parametrize("margin", [0.05, 0.2, 3.0])
 def test_ranking_loss(labels: Tensor, equal: bool, margin: float) -> None:

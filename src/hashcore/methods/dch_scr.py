@@ -16,7 +16,8 @@ phi the inputs themselves, which never learn:
     alignment   sum over ab of mean_i KL( softmax_j(S^ab / tau) || P^ab ) with
                 P^ab = softmax_j(s^ab / tau), + (KL(P^IT || P^TI) + KL(P^TI || P^IT)) / 2  [R]
     ranking     sum over ab, over r_ij > r_ik, of w_ijk ln(1 + e^{-sigma (s_ij - s_ik)}) / sum w,
-                w_ijk = (2^r_ij - 2^r_ik) / Z_i |1 / log2(1 + pi_ij) - 1 / log2(1 + pi_ik)|,
+                w_ijk = 1 - nu + nu D_ijk / mean D                                       [R]
+                D_ijk = (2^r_ij - 2^r_ik) / Z_i |1 / log2(1 + pi_ij) - 1 / log2(1 + pi_ik)|,
                 pi_ij the present rank of j for i, without gradient                [F: LambdaRank]
     labels      binary cross-entropy of the class scores, both modalities                 [F: SSAH]
     quantise    (|C - u|^2 + |C - v|^2) / BK, C = sign(u + v)                                [R]
@@ -35,7 +36,14 @@ from torch import Tensor, nn
 from hashcore.methods.base import Batch, Components, InputSpec, LossTerms, Method, ProblemSpec, Term
 from hashcore.methods.branches import BranchConfig, build_branch
 from hashcore.methods.losses import cosine, joint_codes, quantisation
-from hashcore.methods.relevance import Triplets, ndcg_weights, ranks, shared_labels, triplets
+from hashcore.methods.relevance import (
+    Triplets,
+    ndcg_weights,
+    ranks,
+    scale_to_mean_one,
+    shared_labels,
+    triplets,
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,10 @@ class DCHSCRConfig:
     """tau of the alignment's softmax."""
     ranking: float = 1.0
     """Weight of the ranking loss."""
-    ndcg: bool = True
-    """Weigh triplets by the NDCG that swapping them would change; off: all alike."""
+    ndcg: float = 0.5
+    """nu: how far the NDCG that swapping them would change sets the weight of triplets; from 0, all
+    weigh the same, to 1, it alone. Alone it leaves the lower ranks, most of a mean average
+    precision, nearly without a gradient."""
     sigma: float = 1.0
     """Steepness of the ranking loss."""
     intra: float = 1.0
@@ -145,7 +155,7 @@ class DCHSCR(Method):
         "intra-modal similarity": {"intra": 0.0},
         "ranking alignment": {"alignment": 0.0},
         "ranking": {"ranking": 0.0},
-        "NDCG as strength": {"ndcg": False},
+        "NDCG as strength": {"ndcg": 0.0},
         "common semantic space": {"label": 0.0},
     }
 
@@ -234,13 +244,12 @@ class DCHSCR(Method):
         return total
 
     def _rank(self, directions: Iterable[_Direction], relevance: Tensor) -> Tensor:
-        total = relevance.new_zeros(())
+        nu, total = self.config.ndcg, relevance.new_zeros(())
         for d in directions:
-            weight = (
-                lambda_weights(d.scores, relevance, d.triplets)
-                if self.config.ndcg
-                else d.triplets.negative.to(d.scores)
-            )
+            weight = (1 - nu) * d.triplets.negative.to(d.scores)  # [P, B]
+            if nu:
+                gain = lambda_weights(d.scores, relevance, d.triplets)
+                weight = weight + nu * scale_to_mean_one(gain, d.triplets)
             ranked = triplet_logistic(d.scores, d.triplets, weight, self.config.sigma)
             total = total + d.weight * ranked
         return total

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hashcore.methods.relevance import Triplets, ndcg_weights, triplets
+from hashcore.methods.relevance import Triplets, ndcg_weights, scale_to_mean_one, triplets
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -65,9 +65,8 @@ def bidirectional_ranking(
     t = triplets(relevance, graded=graded)
     weight = t.negative.to(distance)  # [P, B]
     if graded:
-        # w falls with the number of labels; its mean would set the size of the term.
-        gains = ndcg_weights(relevance, t)
-        weight = gains * (weight.sum() / gains.sum().clamp(min=torch.finfo(gains.dtype).tiny))
+        # w falls with the number of relevant rows and would set the size of the term.
+        weight = scale_to_mean_one(ndcg_weights(relevance, t), t)
     total = distance.new_zeros(())
     for own in (distance, distance.T):
         kept = hardest_triplets(own, t) if hardest else t

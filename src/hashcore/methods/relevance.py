@@ -83,6 +83,12 @@ def ndcg_weights(relevance: Tensor, t: Triplets) -> Tensor:
     return weight * t.negative
 
 
+def scale_to_mean_one(weight: Tensor, t: Triplets) -> Tensor:
+    """Weights `[P, B]` over their mean over the triplets, so that their units do not matter."""
+    total = weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+    return weight * (t.negative.sum() / total)
+
+
 def ranks(scores: Tensor) -> Tensor:
     """Position of every column when each row is sorted by falling score, without gradient.
 
