@@ -50,7 +50,7 @@ class DTHConfig:
     """Negatives share fewer labels than the positive; off: they share none."""
     intra: float = 1.0
     """Weight of the triplets inside one modality."""
-    regularity: float = 1.0
+    regularity: float = 4.0
     """Weight gamma of the distance to the codes."""
     balance: float = 1.0
     """Weight eta of the bit balance."""
