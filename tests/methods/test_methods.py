@@ -14,7 +14,7 @@ from methods.problems import FEATURES, SCENES, SMALL, B, C, batch, begin, small
 VARIANTS: list[tuple[str, Mapping[str, Any]]] = [
     *((name, {}) for name in METHODS),
     *((name, off) for name, entry in METHODS.items() for off in entry.method.components.values()),
-    ("dth", {"graded": False, "head": "tanh", "normalise": False}),
+    ("dth", {"graded": True, "head": "tanh", "normalise": False}),
     *(("drhc", {"relaxation": relaxation}) for relaxation in ("cubic", "polarisation", "tanh")),
 ]
 every_variant = pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class DTHConfig:
     margin: float = 0.1
     """Triplet margin alpha as a fraction of the bits. With half of the bits, hardly any triplet is
     ever satisfied: the loss stays linear and all bits end up alike where rows have many labels."""
-    graded: bool = True
+    graded: bool = False
     """Negatives share fewer labels than the positive; off: they share none."""
     intra: float = 1.0
     """Weight of the triplets inside one modality."""
