@@ -88,8 +88,7 @@ void QueryRanking::take_near(const RankedHit& hit) {
     if (hit.position <= last_precision_) {
         const std::vector<int64_t>& cutoffs = run_.cutoffs.precision_at;
         double* hits = row(run_.out.precision_by_id, query_, cutoffs);
-        for (const int64_t cutoff : cutoffs)
-            *hits++ += hit.position <= cutoff ? 1.0 : 0.0;
+        for (const int64_t cutoff : cutoffs) *hits++ += hit.position <= cutoff ? 1.0 : 0.0;
     }
     if (hit.distance < graded_distances_) take_gain(hit);
 }
@@ -145,8 +144,7 @@ std::vector<TiedBlock> QueryRanking::blocks() const {
 std::vector<TiedBlock> QueryRanking::ideal_blocks() const {
     if (grades() == 2)
         return {{relevant_, relevant_, static_cast<double>(relevant_) * run_.tables.gain(1)}};
-    const std::vector<int64_t> counts =
-        run_.pairs.relevance().best_grades(query_, last_graded_);
+    const std::vector<int64_t> counts = run_.pairs.relevance().best_grades(query_, last_graded_);
     std::vector<TiedBlock> blocks;
     for (uint32_t grade = run_.pairs.relevance().max_grade(); grade > 0; --grade) {
         const int64_t items = counts[grade];
