@@ -165,6 +165,7 @@ class ClassCoded(Method):
         self.weight = weight
         self.image_head = nn.Linear(method.code_bits, method.spec.classes)
         self.text_head = nn.Linear(method.code_bits, method.spec.classes)
+        self._first_phase = method.phases()[0].name
         self._of_method = False
 
     @property
@@ -191,7 +192,7 @@ class ClassCoded(Method):
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """The method's terms, and with its first optimiser the class likelihood."""
         terms = dict(self.method.losses(batch, phase).terms)
-        if phase == self.method.phases()[0].name:
+        if phase == self._first_phase:
             image = self.gather(self.image_head(self.method.encode_image(batch.image)))  # [B, C]
             text = self.gather(self.text_head(self.method.encode_text(batch.text)))
             exclusive = self.encoder.exclusive
