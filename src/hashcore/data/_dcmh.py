@@ -37,16 +37,7 @@ def open_separate(folder: Path, prefix: str, draw: Draw, *, name: str, expected:
     title = _either(folder, prefix, "FAll")
     if title.is_file():
         found["FAll"] = pick(open_mat(title, expected), ("FAll",), title, expected)
-    image, text, labels = _aligned(found, folder, expected)
-    return PairSource(
-        name=name,
-        image=image,
-        text=text,
-        labels=labels,
-        split=draw.split(len(labels)),
-        protocol=str(draw),
-        files=tuple(files),
-    )
+    return _drawn(found, folder, draw, name=name, expected=expected, files=tuple(files))
 
 
 def open_merged(file: Path, draw: Draw, *, name: str, expected: str) -> PairSource:
@@ -55,16 +46,7 @@ def open_merged(file: Path, draw: Draw, *, name: str, expected: str) -> PairSour
     if any(f"{kind}_tr" in content for kind in "ITL"):
         return _open_split(content, file, name=name, expected=expected)
     found = {names[0]: pick(content, names, file, expected) for names in (_IMAGE, _TEXT, _LABELS)}
-    image, text, labels = _aligned(found, file, expected)
-    return PairSource(
-        name=name,
-        image=image,
-        text=text,
-        labels=labels,
-        split=draw.split(len(labels)),
-        protocol=str(draw),
-        files=(file,),
-    )
+    return _drawn(found, file, draw, name=name, expected=expected, files=(file,))
 
 
 def _open_split(
@@ -82,6 +64,22 @@ def _either(folder: Path, prefix: str, name: str) -> Path:
     """`NAME.mat` where it lies there, else the name that the authors gave the file."""
     plain = folder / f"{name}.mat"
     return plain if plain.is_file() else folder / f"{prefix}-{name.lower()}.mat"
+
+
+def _drawn(
+    found: _Found, path: Path, draw: Draw, *, name: str, expected: str, files: tuple[Path, ...]
+) -> PairSource:
+    """The pairs of all samples, split by `draw`."""
+    image, text, labels = _aligned(found, path, expected)
+    return PairSource(
+        name=name,
+        image=image,
+        text=text,
+        labels=labels,
+        split=draw.split(len(labels)),
+        protocol=str(draw),
+        files=files,
+    )
 
 
 def _aligned(found: _Found, path: Path, expected: str) -> tuple[FileRows, FileRows, FileRows]:
