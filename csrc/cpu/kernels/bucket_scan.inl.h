@@ -111,20 +111,25 @@ size_t scan_rows(const uint8_t* rows, size_t row_bytes, const uint32_t* numbers,
 template <class V>
 size_t drop_seen(Hit* found, size_t count, const uint8_t* entries, size_t entry_bytes,
                  const uint64_t* query, const SeenKey* seen, size_t seen_count) {
-    const auto met = [&](const uint8_t* entry, const SeenKey& key) {
-        uint64_t distance = 0;
-        for (const WordMask* part = key.parts; part != key.parts + key.part_count; ++part)
-            distance +=
-                V::popcount((load_word(entry + 8 * part->word) ^ query[part->word]) & part->mask);
-        return distance <= key.radius;
-    };
     size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const uint8_t* entry = entries + hit_position(found[i]) * entry_bytes;
-        bool known = false;
-        for (size_t s = 0; s < seen_count && !known; ++s) known = met(entry, seen[s]);
-        found[kept] = found[i];
-        kept += known ? 0 : 1;
+    for (size_t i = 0; i < count; i += V::lanes) {
+        const size_t lanes = count - i < V::lanes ? count - i : V::lanes;
+        const uint8_t* entry[V::lanes];
+        for (size_t lane = 0; lane < V::lanes; ++lane)
+            entry[lane] = entries + hit_position(found[lane < lanes ? i + lane : i]) * entry_bytes;
+        unsigned fresh = (1U << lanes) - 1U;
+        for (const SeenKey* key = seen; key != seen + seen_count && fresh != 0; ++key) {
+            typename V::Sum sum = V::zero();  // of a key's few bits
+            for (const WordMask* part = key->parts; part != key->parts + key->part_count; ++part) {
+                const auto words = V::gather([&](size_t lane) {
+                    return load_word(entry[lane] + 8 * part->word) & part->mask;
+                });
+                sum = V::add_bits(sum, words, V::broadcast(query[part->word] & part->mask));
+            }
+            fresh &= ~V::below(V::widen(sum), V::broadcast(key->radius + 1));
+        }
+        for (; fresh != 0; fresh &= fresh - 1)
+            found[kept++] = found[i + static_cast<size_t>(__builtin_ctz(fresh))];
     }
     return kept;
 }
