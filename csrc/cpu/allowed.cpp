@@ -1,6 +1,8 @@
 #include "cpu/allowed.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -49,8 +51,29 @@ AllowedCodes::AllowedCodes(CodeBitmap bits) : bits_(std::move(bits)) {
     for (int64_t word = 0; word < bits_.padded_words(); word += stretch_words) {
         before_.push_back(total_);
         for (int64_t i = 0; i < stretch_words; ++i) total_ += std::popcount(words[word + i]);
-        if (total_ > before_.back()) in_reach_ += 64 * stretch_words;
+        if (total_ > before_.back()) in_reach_ += stretch_codes;
     }
+}
+
+/// Whole stretches have been counted already.
+int64_t AllowedCodes::count_in(int64_t begin, int64_t count) const {
+    const int64_t end = begin + count;
+    const int64_t first = (begin + stretch_codes - 1) / stretch_codes;
+    const int64_t last = end / stretch_codes;
+    if (first >= last) return count_bits(begin, end);
+    return count_bits(begin, first * stretch_codes) + before_[static_cast<size_t>(last)] -
+           before_[static_cast<size_t>(first)] + count_bits(last * stretch_codes, end);
+}
+
+int64_t AllowedCodes::count_bits(int64_t begin, int64_t end) const {
+    int64_t found = 0;
+    for (; begin < end; begin += 64) {
+        uint64_t word;
+        std::memcpy(&word, block_masks(begin), sizeof word);
+        found +=
+            std::popcount(end - begin < 64 ? word & ((uint64_t{1} << (end - begin)) - 1) : word);
+    }
+    return found;
 }
 
 int64_t AllowedCodes::code_of_rank(int64_t rank) const {

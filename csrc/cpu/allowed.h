@@ -1,7 +1,6 @@
 #pragma once
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "cpu/code_bitmap.h"
@@ -33,12 +32,7 @@ class AllowedCodes {
 
     bool contains(int64_t position) const { return bits_.test(position); }
 
-    int64_t count_in(int64_t begin, int64_t count) const {
-        int64_t found = 0;
-        for (int64_t done = 0; done < count; done += 64)
-            found += std::popcount(bits_of(begin + done, count - done));
-        return found;
-    }
+    int64_t count_in(int64_t begin, int64_t count) const;
 
     /// The position of the allowed code that has `rank` allowed ones before it.
     int64_t code_of_rank(int64_t rank) const;
@@ -59,13 +53,9 @@ class AllowedCodes {
 
  private:
     static constexpr int64_t stretch_words = CodeBitmap::stretch_words;
+    static constexpr int64_t stretch_codes = 64 * stretch_words;
 
-    /// Bits of up to 64 codes from `begin`, the first in the lowest bit; zero past `count`.
-    uint64_t bits_of(int64_t begin, int64_t count) const {
-        uint64_t word;
-        std::memcpy(&word, block_masks(begin), sizeof word);
-        return count < 64 ? word & ((uint64_t{1} << count) - 1) : word;
-    }
+    int64_t count_bits(int64_t begin, int64_t end) const;
 
     CodeBitmap bits_;
     std::vector<int64_t> before_;  // allowed codes before each stretch
