@@ -446,7 +446,7 @@ EVALUATED = [
         queries=2_000,
         classes=24,
         every_metric=every_metric,
-        rounds=3,
+        rounds=9,
         targets=() if every_metric else (Target(PYTORCH_LOOP, 50),),
     )
     for every_metric in (False, True)
