@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ ablate = { methods = ["dth"], bits = [8], seeds = [4] }
 [[variant]]
 name = "long"
 about = "trained for long"
+config = { branch = { dropout = 0.2 } }
 train = { epochs = 9 }
+on.more = { config = { intra = 0.5 }, train = { patience = 3 } }
 bits = [16]
 seeds = [5]
 methods = ["dth"]
@@ -92,7 +95,10 @@ def test_settings_come_from_the_nearest_place(tmp_path: Path) -> None:
     assert (few.train.epochs, few.train.lr, few.train.selection) == (2, 0.01, "last")
     assert (more.train.epochs, more.train.lr) == (5, 0.01)
     long = cells["more dth 16 bits long"]
-    assert long.first.train.epochs == 9
+    assert long.first.config == replace(
+        more.config, intra=0.5, branch=BranchConfig(hidden=(8,), dropout=0.2)
+    )
+    assert long.first.train == replace(more.train, epochs=9, patience=3, seed=5)
     assert long.first.protocols == ("unseen",)
     assert [run.train.seed for run in long.runs] == [5]
     assert [run.train.seed for run in cells["few dth 8 bits plain"].runs] == [3, 4]
@@ -182,6 +188,16 @@ def test_errors_name_file_and_key(tmp_path: Path, was: str, now: str, message: s
             '[[variant]]\nname = "v"\nablate.bits = [9]',
             'variant "v".ablate.bits: expected any of [8]',
         ),
+        (
+            '[[variant]]\nname = "v"\nconfig.branch.dropot = 0.5',
+            'variant "v".config.branch.dropot: no such field of BranchConfig; did you mean "drop',
+        ),
+        (
+            '[[variant]]\nname = "v"\non.shapes.config.rate = 1',
+            'variant "v".on.shapes.config.rate: no such field of DTHConfig; ',
+        ),
+        ('[[variant]]\nname = "v"\non.shapes.bits = [8]', 'variant "v".on.shapes.bits: no such'),
+        ('[[variant]]\nname = "v"\non.other = {}', 'variant "v".on.other: no such key; expected'),
         (
             '[[variant]]\nname = "v"\ntrain.lr = -1',
             'variant "v".train.lr: lr: expected > 0; got -1',

@@ -26,7 +26,9 @@ on.wikiData = { config = {}, train = {} }    # on this data set alone
 [[variant]]                    # one with all that is above when there is none
 name = "default"
 about = "..."                  # what it is, in words
+config = {}                    # of every method in it, over the method's own
 train = {}
+on.wikiData = { config = {}, train = {} }
 # and, where they differ from the above: bits, seeds, protocols, cosine, methods, datasets;
 # ablate stands here then, not above
 """
@@ -36,7 +38,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -90,13 +92,13 @@ def read(file: Path, data: Path | None = None) -> Experiment:
     names = tuple(source.name for source in sources)
     methods = {name: _Method.read(name, own, names) for name, own in _some(top, "method")}
     published = top.take("published", str, "")
-    grid = _Grid.read(top, _Grid((), tuple(methods), names))
+    grid = _Grid(top.table("train"), tuple(methods), names).read(top)
     variants = dict(top.tables("variant", name="name"))
     top.close()
     if variants and grid.ablate:
         raise top.error("ablate", "where there are variants, it stands in those that it is for")
     about = {name: own.take("about", str, "") for name, own in variants.items()}
-    grids = {name: _Grid.read(own, grid) for name, own in variants.items()} or {"": grid}
+    grids = {name: grid.of_variant(own) for name, own in variants.items()} or {"": grid}
     for own in variants.values():
         own.close()
     cells = [cell for source in sources for cell in _cells(source, methods, grids)]
@@ -105,32 +107,69 @@ def read(file: Path, data: Path | None = None) -> Experiment:
 
 
 @dataclass(frozen=True)
+class _Settings:
+    """Changes of the configuration and of the training, those that count more last."""
+
+    config: tuple[Section, ...] = ()
+    train: tuple[Section, ...] = ()
+
+    @classmethod
+    def read(cls, own: Section, datasets: tuple[str, ...]) -> dict[str, _Settings]:
+        """The keys `config`, `train` and `on` of a table, by data set."""
+        config, train, on = own.table("config"), own.table("train"), own.table("on")
+        settings = {}
+        for dataset in datasets:
+            there = on.table(dataset)
+            settings[dataset] = cls((config, there.table("config")), (train, there.table("train")))
+            there.close()
+        on.close()
+        return settings
+
+    def configured(self, config: Any) -> Any:
+        """A method's configuration with the changes."""
+        for section in self.config:
+            config = replaced(config, section)
+        return config
+
+    def trained(self, train: TrainConfig) -> TrainConfig:
+        """Settings of a training with the changes."""
+        for section in self.train:
+            train = _train(train, section)
+        return train
+
+
+@dataclass(frozen=True)
 class _Grid:
     """What a variant runs."""
 
-    train: tuple[Section, ...]
+    train: Section
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
+    settings: dict[str, _Settings] = field(default_factory=dict)
     bits: tuple[int, ...] = (64,)
     seeds: tuple[int, ...] = (0,)
     protocols: tuple[DatabaseProtocol, ...] = ("unseen", "encoded")
     cosine: tuple[str, ...] = ()
     ablate: _Ablation | None = None
 
-    @classmethod
-    def read(cls, section: Section, base: _Grid) -> _Grid:
-        """The keys of a section, over those of `base`."""
-        grid = cls(
-            train=(*base.train, section.table("train")),
-            methods=section.choice("methods", base.methods, base.methods),
-            datasets=section.choice("datasets", base.datasets, base.datasets),
-            bits=section.integers("bits", 1, base.bits),
-            seeds=section.integers("seeds", 0, base.seeds),
-            protocols=section.choice("protocols", _MEASURED, base.protocols),
-            cosine=section.choice("cosine", base.methods, base.cosine, least=0),
+    def read(self, section: Section) -> _Grid:
+        """This one with the keys of a section over its own."""
+        grid = replace(
+            self,
+            methods=section.choice("methods", self.methods, self.methods),
+            datasets=section.choice("datasets", self.datasets, self.datasets),
+            bits=section.integers("bits", 1, self.bits),
+            seeds=section.integers("seeds", 0, self.seeds),
+            protocols=section.choice("protocols", _MEASURED, self.protocols),
+            cosine=section.choice("cosine", self.methods, self.cosine, least=0),
         )
         off = section.switch("ablate")
         return grid if off is None else replace(grid, ablate=_Ablation.read(off, grid))
+
+    def of_variant(self, section: Section) -> _Grid:
+        """What a table `[[variant]]` runs."""
+        grid = self.read(section)
+        return replace(grid, settings=_Settings.read(section, grid.datasets))
 
 
 @dataclass(frozen=True)
@@ -167,24 +206,18 @@ class _Method:
 
     name: str
     config: dict[str, Any]
-    train: dict[str, tuple[Section, Section]]
+    settings: dict[str, _Settings]
 
     @classmethod
     def read(cls, name: str, own: Section, datasets: tuple[str, ...]) -> _Method:
         """A table `[[method]]`."""
         if name not in METHODS:
             raise own.error("name", f"expected one of {', '.join(METHODS)}; got {name!r}")
-        config = replaced(METHODS[name].config(), own.table("config"))
-        train, on = own.table("train"), own.table("on")
+        settings = _Settings.read(own, datasets)
         own.close()
-        configs, trains = {}, {}
-        for dataset in datasets:
-            there = on.table(dataset)
-            configs[dataset] = replaced(config, there.table("config"))
-            trains[dataset] = (train, there.table("train"))
-            there.close()
-        on.close()
-        return cls(name, configs, trains)
+        default = METHODS[name].config()
+        config = {dataset: there.configured(default) for dataset, there in settings.items()}
+        return cls(name, config, settings)
 
 
 def _some(top: Section, key: str) -> list[tuple[str, Section]]:
@@ -222,12 +255,11 @@ def _cells(
 
 def _runs(source: DataSource, methods: dict[str, _Method], grid: _Grid) -> Iterator[Run]:
     """Runs of one data set and variant, without their seeds."""
-    top, *own = grid.train
+    of_variant = grid.settings.get(source.name, _Settings())
     for method in (methods[name] for name in grid.methods):
-        train = _TRAIN
-        for section in (top, *method.train[source.name], *own):
-            train = _train(train, section)
-        config = method.config[source.name]
+        train = method.settings[source.name].trained(_train(_TRAIN, grid.train))
+        train = of_variant.trained(train)
+        config = of_variant.configured(method.config[source.name])
         for bits in grid.bits:
             yield Run(
                 source, method.name, bits, config, train, grid.protocols, method.name in grid.cosine
