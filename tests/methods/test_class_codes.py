@@ -50,6 +50,15 @@ def test_labels_of_exclusive_classes_get_their_class_codes() -> None:
     assert encoder.class_sizes.tolist() == EXCLUSIVE.sum(dim=0).tolist()
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_heads_start_at_the_frequencies_of_the_classes(exclusive: bool, quick_labels: None) -> None:
+    labels = EXCLUSIVE if exclusive else torch.rand(400, C).lt(0.1)
+    network = coded("dth", labels)
+    for head in (network.image_head, network.text_head):
+        start = head.bias.softmax(0) if exclusive else head.bias.sigmoid()
+        assert torch.allclose(start, labels.float().mean(dim=0), atol=0.1 if exclusive else 2e-3)
+
+
 def test_labels_of_several_classes_rank_each_other() -> None:
     torch.manual_seed(0)
     labels = torch.rand((300, 12), generator=torch.Generator().manual_seed(1)) < 0.12

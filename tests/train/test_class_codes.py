@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hashcore.data import CrossModalDataset
-from hashcore.methods import BranchConfig, DTHConfig
+from hashcore.methods import BranchConfig, ClassCoded, DTHConfig
 from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit, loop
 from hashcore.train.evaluate import ProtocolName
 
@@ -56,6 +56,16 @@ def test_it_learns(codes: str, labels: str, features: CrossModalDataset) -> None
             assert report.map_tie_aware > (0.8 if labels == "exclusive" else 0.65)
             assert report.protocol.database == protocol
     assert reports["labelled"]["text_to_image"].database == len(data.split.database)
+
+
+def test_few_bits_do_not_narrow_the_networks(features: CrossModalDataset) -> None:
+    config = dataclasses.replace(APART, epochs=1, selection="last", validation=0.0)
+    few, many = (fit(features, "dth", bits, CONFIG, config).network for bits in (8, 64))
+    assert (few.code_bits, many.code_bits) == (8, 64)
+    assert isinstance(few, ClassCoded)
+    assert isinstance(many, ClassCoded)
+    assert few.method.code_bits == many.method.code_bits
+    assert few.image_head.in_features == few.method.code_bits
 
 
 def test_a_saved_hasher_gives_the_same_codes(features: CrossModalDataset, tmp_path: Path) -> None:

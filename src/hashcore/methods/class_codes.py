@@ -1,7 +1,8 @@
 r"""Codes of classes: bits that say which classes are likely, for any method.
 
 A linear head reads the probabilities p of the classes from a method's outputs, and a label encoder
-turns them into K bits, those of an item as those of its labels. Trained beside the method's own
+turns them into K bits, those of an item as those of its labels. The outputs are equally many for
+any K, so that few bits do not narrow what the head sees. It is trained beside the method's own
 terms by the likelihood of the labels (softmax where each row has one class, else one sigmoid a
 class). Labels can then be encoded without any features, networks that were trained apart share one
 code space, and a query whose database follows the labels can be decoded for expected average
@@ -23,11 +24,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, Phase, Term
+from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, Phase, ProblemSpec, Term
 from hashcore.methods.relevance import shared_labels
 
+_OUTPUTS = 128
 _LABEL_WIDTH = 512
 _LABEL_STEPS = 1000
+
+
+def below_heads(spec: ProblemSpec) -> ProblemSpec:
+    """The problem for a method whose outputs heads read."""
+    return replace(spec, bits=_OUTPUTS)
 
 
 class _Sign(torch.autograd.Function):
@@ -77,14 +84,16 @@ class LabelEncoder(nn.Module):
     """Turns classes, or probabilities of them, into outputs whose signs are bits.
 
     Attributes:
+        bits: width of the codes, K.
         exclusive: every training row has one class.
     """
 
     class_sizes: Tensor
+    rows: Tensor
 
     def __init__(self, classes: int, bits: int, *, exclusive: bool) -> None:
         super().__init__()
-        self.exclusive = exclusive
+        self.bits, self.exclusive = bits, exclusive
         layers: list[nn.Module] = [nn.Linear(classes, bits)]
         if not exclusive:
             layers = [
@@ -95,6 +104,7 @@ class LabelEncoder(nn.Module):
             ]
         self.layers = nn.Sequential(*layers)
         self.register_buffer("class_sizes", torch.zeros(classes))
+        self.register_buffer("rows", torch.ones(()))
         self.requires_grad_(False)
 
     @classmethod
@@ -103,6 +113,7 @@ class LabelEncoder(nn.Module):
         exclusive = bool((labels.sum(dim=1) == 1).all())
         made = cls(labels.shape[1], bits, exclusive=exclusive)
         made.class_sizes.copy_(labels.sum(dim=0))
+        made.rows.fill_(len(labels))
         if exclusive:
             codes = distant_codes(labels.shape[1], bits, seed)
             linear = made.layers[0]
@@ -129,6 +140,12 @@ class LabelEncoder(nn.Module):
         eye = torch.eye(len(self.class_sizes), device=self.class_sizes.device)
         return torch.where(self(eye) > 0, 1.0, -1.0)
 
+    @property
+    def prior(self) -> Tensor:
+        """Logits `[C]` of how often the classes hold in the training rows."""
+        share = ((self.class_sizes + 0.5) / (self.rows + 1)).clamp(max=1 - 1e-3)
+        return share.log() if self.exclusive else torch.logit(share)
+
     def _learn(self, labels: Tensor) -> None:
         self.requires_grad_(True)
         super().train(True)
@@ -147,8 +164,8 @@ class LabelEncoder(nn.Module):
 
 def _code_likelihood(codes: Tensor, similar: Tensor) -> Tensor:
     """Pairwise likelihood of codes `[B, K]`; similar and dissimilar pairs weigh the same."""
-    sharpness = 8.0
-    theta = sharpness * codes @ codes.T / codes.shape[1]  # [B, B]
+    # h_i . h_j of random codes spreads by sqrt K: theta is in units of half of that.
+    theta = 2 * codes @ codes.T / codes.shape[1] ** 0.5  # [B, B]
     each = F.softplus(theta) - similar * theta
     near = (each * similar).sum() / similar.sum().clamp(min=1)
     far = (each * ~similar).sum() / (~similar).sum().clamp(min=1)
@@ -159,12 +176,16 @@ class ClassCoded(Method):
     """Any method, with codes of classes in place of its outputs."""
 
     def __init__(self, method: Method, encoder: LabelEncoder, weight: float) -> None:
-        super().__init__(method.config, method.spec)
+        super().__init__(method.config, replace(method.spec, bits=encoder.bits))
         self.method = method
         self.encoder = encoder
         self.weight = weight
         self.image_head = nn.Linear(method.code_bits, method.spec.classes)
         self.text_head = nn.Linear(method.code_bits, method.spec.classes)
+        # From even odds, the many rare classes of a set take more epochs than there are.
+        with torch.no_grad():
+            self.image_head.bias.copy_(encoder.prior)
+            self.text_head.bias.copy_(encoder.prior)
         self._first_phase = method.phases()[0].name
         self._of_method = False
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hashcore import FormatError, metrics
 from hashcore.methods import METHODS, ClassCoded, LabelEncoder, ProblemSpec, Role
+from hashcore.methods.class_codes import below_heads
 from hashcore.train import checkpoint, distributed
 from hashcore.train.config import TrainConfig
 from hashcore.train.evaluate import encode_pair
@@ -203,8 +204,9 @@ class _Run:
             Preparation.fit(Rows(data.text, rows), data.text_transform, vocabulary=words)
         )
         spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
-        network = METHODS[self.method].method(self.config, spec)
-        if self.train.codes == "classes":
+        coded = self.train.codes == "classes"
+        network = METHODS[self.method].method(self.config, below_heads(spec) if coded else spec)
+        if coded:
             encoder = LabelEncoder.fit(
                 torch.from_numpy(data.labels[rows]), self.bits, self.train.seed
             )

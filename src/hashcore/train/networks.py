@@ -7,6 +7,7 @@ from typing import Any
 
 from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec
 from hashcore.methods.backbones import architectures, restoring
+from hashcore.methods.class_codes import below_heads
 from hashcore.train import checkpoint
 from hashcore.train.preprocess import spec_from_json
 
@@ -30,9 +31,11 @@ def rebuild(meta: dict[str, Any]) -> Method:
     entry = METHODS[meta["method"]]
     image, text = (spec_from_json(meta["inputs"][m]) for m in ("image", "text"))
     spec = ProblemSpec(image, text, meta["classes"], meta["bits"])
+    coded = meta["classes_coded"]
+    of_method = spec if coded is None else below_heads(spec)
     with restoring(meta.get("backbones", {})):
-        network = entry.method(checkpoint.from_json(entry.config, meta["config"]), spec)
-    if (coded := meta["classes_coded"]) is not None:
+        network = entry.method(checkpoint.from_json(entry.config, meta["config"]), of_method)
+    if coded is not None:
         encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
         network = ClassCoded(network, encoder, coded["weight"])
     return network
