@@ -61,8 +61,9 @@ MIN_ERROR = 1e-3
 class DRHConfig:
     """Choices of our reading of DRH; every field is [R] where the source leaves it open."""
 
-    branch: BranchConfig = field(default_factory=BranchConfig)
-    """Networks of the two modalities."""
+    branch: BranchConfig = field(default_factory=lambda: BranchConfig(hidden=(2048, 1024)))
+    """Networks of the two modalities. Heads that learn from mistakes of others gain from a width
+    that other methods do not need."""
     symbols: int = 2
     """Kc, symbols that a head ranks; T = floor(bits / log2 Kc) heads."""
     ranking: bool = True
@@ -75,9 +76,9 @@ class DRHConfig:
     all the weight."""
     balanced: bool = True
     """Similar and dissimilar pairs weigh the same in all; off: D_1 is uniform over pairs."""
-    beta: float = 3.0
+    beta: float = 7.0
     """Last sharpness of the softmax; it grows geometrically from 1."""
-    smoothing: float = 0.35
+    smoothing: float = 0.43
     """delta, below 0.5: how far agreements stay from 0 and 1; it bounds what one pair costs."""
     redraw_until: float = 0.1
     """Fraction of the epochs during which heads no better than chance start anew; late ones learn
