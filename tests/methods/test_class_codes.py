@@ -9,6 +9,7 @@ from hashcore import metrics, pack
 from hashcore.methods import METHODS, Batch, ClassCoded, LabelEncoder, class_codes
 from hashcore.methods.class_codes import (
     class_likelihood,
+    confident_codes,
     distant_codes,
     expected_precision_codes,
 )
@@ -109,10 +110,38 @@ def test_decoding_finds_nearly_the_best_of_all_codes() -> None:
         assert reached[i] > best - 0.03
 
 
-def test_a_certain_class_is_decoded_as_its_code() -> None:
+def test_a_certain_class_has_its_code() -> None:
     class_codes = distant_codes(5, 16, 1)
     assert torch.equal(expected_precision_codes(torch.eye(5), class_codes, [4] * 5), class_codes)
+    assert torch.equal(confident_codes(torch.eye(5), class_codes), class_codes)
     assert expected_precision_codes(torch.zeros(0, 5), class_codes, [4] * 5).shape == (0, 16)
+    assert confident_codes(torch.zeros(0, 5), class_codes).shape == (0, 16)
+
+
+def test_confident_codes_are_nearly_the_nearest_of_all_codes() -> None:
+    bits = 8
+    class_codes = distant_codes(4, bits, 0)
+    p = torch.rand((20, 4), generator=torch.Generator().manual_seed(0)).pow(3)
+    p = p / p.sum(dim=1, keepdim=True)
+    every = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * bits)
+
+    def off(codes: Tensor) -> Tensor:
+        wanted = torch.einsum("nc,ck,dk->nd", p**0.7, class_codes, class_codes)
+        return ((codes[..., None, :] * class_codes).sum(dim=-1) - wanted).pow(2).sum(dim=-1)
+
+    reached = off(confident_codes(p, class_codes))
+    best = off(every[:, None].expand(-1, len(p), -1)).amin(dim=0)
+    signs = torch.where(p @ class_codes > class_codes.mean(dim=0), 1.0, -1.0)
+    assert (reached <= off(signs)).all()
+    assert (reached == best).float().mean() > 0.5
+
+
+def test_an_unsure_item_is_far_from_every_class() -> None:
+    class_codes = distant_codes(4, 64, 0)
+    p = torch.tensor([[0.97, 0.01, 0.01, 0.01], [0.4, 0.2, 0.2, 0.2]])
+    sure, unsure = confident_codes(p, class_codes) @ class_codes[0]
+    assert sure > 60
+    assert unsure < 40
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
@@ -157,7 +186,8 @@ def test_every_method_can_have_codes_of_classes(name: str, labels: Tensor) -> No
     wrapped.eval()
     for encoded in (
         wrapped.encode_image(data.image),
-        wrapped.encode_text_query(data.text),
+        wrapped.encode_side("query", "text", data.text),
+        wrapped.encode_side("database", "image", data.image),
     ):
         assert encoded.shape == (B, K)
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,3 +110,12 @@ class Vocabulary:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("not a hashcore vocabulary") from error
         return cls(words, max_length)
+
+
+def is_captions(x: Any) -> bool:
+    """Whether these are captions: a sequence of strings."""
+    return (
+        isinstance(x, Sequence)
+        and not isinstance(x, str)
+        and all(isinstance(caption, str) for caption in x)
+    )

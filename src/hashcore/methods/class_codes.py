@@ -6,7 +6,9 @@ any K, so that few bits do not narrow what the head sees. It is trained beside t
 terms by the likelihood of the labels (softmax where each row has one class, else one sigmoid a
 class). Labels can then be encoded without any features, networks that were trained apart share one
 code space, and a query whose database follows the labels can be decoded for expected average
-precision. Class codes are those of central similarity [F: CSQ], at large minimum distance.
+precision. A database item whose classes are unsure is moved away from all class codes, so that sure
+ones rank before it; signs alone would say only which classes lead. Class codes are those of central
+similarity [F: CSQ], at large minimum distance.
 
 exclusive classes    sign( sum_c p_c w_c - mean_c w_c ),  w_c in -1, +1 fixed
 several classes      sign( BN(MLP(p)) ), learned from the labels of the training rows: pairwise
@@ -16,9 +18,10 @@ several classes      sign( BN(MLP(p)) ), learned from the labels of the training
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +30,11 @@ from torch import Tensor, nn
 from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, Phase, ProblemSpec, Term
 from hashcore.methods.relevance import shared_labels
 
+Side = Literal["query", "database"]
 _OUTPUTS = 128
 _LABEL_WIDTH = 512
 _LABEL_STEPS = 1000
+_SHARE_OF_UNSURE = 0.7  # a, below 1: probabilities of unsure items count for a little more
 
 
 def below_heads(spec: ProblemSpec) -> ProblemSpec:
@@ -165,7 +170,7 @@ class LabelEncoder(nn.Module):
 def _code_likelihood(codes: Tensor, similar: Tensor) -> Tensor:
     """Pairwise likelihood of codes `[B, K]`; similar and dissimilar pairs weigh the same."""
     # h_i . h_j of random codes spreads by sqrt K: theta is in units of half of that.
-    theta = 2 * codes @ codes.T / codes.shape[1] ** 0.5  # [B, B]
+    theta = codes @ codes.T * (2 / math.sqrt(codes.shape[1]))  # [B, B]
     each = F.softplus(theta) - similar * theta
     near = (each * similar).sum() / similar.sum().clamp(min=1)
     far = (each * ~similar).sum() / (~similar).sum().clamp(min=1)
@@ -202,13 +207,25 @@ class ClassCoded(Method):
         """Code outputs `[B, K]`."""
         return self._encode(self.method.encode_text(text), self.text_head)
 
-    def encode_image_query(self, image: Tensor) -> Tensor:
-        """Code outputs `[B, K]` for a search among items whose codes are those of their labels."""
-        return self._encode_query(self.method.encode_image(image), self.image_head)
+    def encode_side(self, side: Side, modality: Literal["image", "text"], x: Tensor) -> Tensor:
+        """Code outputs `[B, K]` for one side of a search.
 
-    def encode_text_query(self, text: Tensor) -> Tensor:
-        """Code outputs `[B, K]` for a search among items whose codes are those of their labels."""
-        return self._encode_query(self.method.encode_text(text), self.text_head)
+        Args:
+            side: "query", that searches items whose codes are those of their labels; or "database",
+                that is searched.
+            modality: of `x`.
+            x: a batch of images or texts.
+        """
+        image = modality == "image"
+        output = self.method.encode_image(x) if image else self.method.encode_text(x)
+        likely = self._probabilities((self.image_head if image else self.text_head)(output))
+        if not self.encoder.exclusive:
+            coded: Tensor = self.encoder(likely)
+            return coded
+        codes = self.encoder.codes
+        if side == "query":
+            return expected_precision_codes(likely, codes, self.encoder.class_sizes)
+        return confident_codes(likely, codes)
 
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """The method's terms, and with its first optimiser the class likelihood."""
@@ -258,12 +275,6 @@ class ClassCoded(Method):
         coded: Tensor = self.encoder(self._probabilities(head(output)))
         return coded
 
-    def _encode_query(self, output: Tensor, head: nn.Linear) -> Tensor:
-        if not self.encoder.exclusive:
-            return self._encode(output, head)
-        likely = self._probabilities(head(output))
-        return expected_precision_codes(likely, self.encoder.codes, self.encoder.class_sizes)
-
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
         return F.softmax(logits, dim=1) if self.encoder.exclusive else torch.sigmoid(logits)
@@ -294,8 +305,7 @@ def expected_precision_codes(
     """The codes that find an item's class soonest, in expectation over its probabilities.
 
     Among items with the codes of their classes, a code's expected average precision is a sum over
-    the classes, ties counted at their expected value. From the sign of the mean code, bits are
-    flipped while that helps, best first.
+    the classes, ties counted at their expected value.
 
     Args:
         probabilities: p, `[n, C]`.
@@ -306,29 +316,65 @@ def expected_precision_codes(
         -1 or +1, `[n, K]`.
     """
     sizes = torch.as_tensor(class_sizes).to(class_codes)
+    bits = class_codes.shape[1]
+
+    def precision(products: Tensor, p: Tensor) -> Tensor:
+        return (_class_precision((bits - products) / 2, sizes) * p).sum(dim=-1)
+
+    return _climb(probabilities, class_codes, precision)
+
+
+def confident_codes(probabilities: Tensor, class_codes: Tensor) -> Tensor:
+    """The codes whose inner products with the class codes are nearest to those of sum_c p_c^a w_c.
+
+    That sum is short where the classes are unsure, so the code is far from all of theirs. Its signs
+    alone have the same distances however sure it is.
+
+    Args:
+        probabilities: p, `[n, C]`.
+        class_codes: w, -1 or +1, `[C, K]`.
+
+    Returns:
+        -1 or +1, `[n, K]`.
+    """
+    between = class_codes @ class_codes.T  # [C, C]
+
+    def nearness(products: Tensor, p: Tensor) -> Tensor:
+        return -(products - p**_SHARE_OF_UNSURE @ between).square().sum(dim=-1)
+
+    return _climb(probabilities, class_codes, nearness)
+
+
+def _climb(
+    probabilities: Tensor, class_codes: Tensor, value: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """From the sign of the mean code, bits are flipped while that raises the value, best first.
+
+    `value` takes inner products with the class codes `[..., C]` and probabilities that broadcast.
+    """
     classes, bits = class_codes.shape
     rows = max(1, 20_000_000 // (bits * classes * max(classes, 16)))
-    parts = [_climb(part, class_codes, sizes) for part in torch.split(probabilities, rows)]
+    parts = [_climb_rows(p, class_codes, value) for p in torch.split(probabilities, rows)]
     return torch.cat(parts) if parts else probabilities.new_zeros(0, bits)
 
 
-def _climb(p: Tensor, class_codes: Tensor, sizes: Tensor) -> Tensor:
-    bits = class_codes.shape[1]
+def _climb_rows(
+    p: Tensor, class_codes: Tensor, value: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
     mean = class_codes.mean(dim=0)
     middle = torch.where(mean.abs() < 1, mean, torch.zeros_like(mean))  # shared bits stay
     codes = torch.where(p @ class_codes > middle, 1.0, -1.0)  # [n, K]
     products = codes @ class_codes.T  # [n, C]
-    value = (_class_precision((bits - products) / 2, sizes) * p).sum(dim=1)  # [n]
-    for _ in range(bits):
+    reached = value(products, p)  # [n]
+    for _ in range(class_codes.shape[1]):
         flipped = products[:, None] - 2 * codes[:, :, None] * class_codes.T  # [n, K, C]
-        values = (_class_precision((bits - flipped) / 2, sizes) * p[:, None]).sum(dim=2)  # [n, K]
-        best, bit = values.max(dim=1)
-        rows = (best > value + 1e-7).nonzero().squeeze(1)
+        best, bit = value(flipped, p[:, None]).max(dim=1)
+        rows = (best > reached + 1e-7).nonzero().squeeze(1)
         if not len(rows):
             break
         products[rows] = flipped[rows, bit[rows]]
         codes[rows, bit[rows]] *= -1
-        value[rows] = best[rows]
+        reached[rows] = best[rows]
     return codes
 
 

@@ -69,8 +69,11 @@ def _codes(
     query, rows = dataset.split.query, dataset.split.database
     image, text = Rows(dataset.image, query), Rows(dataset.text, query)
     if protocol == "unseen":
-        codes = encode_pair(hasher, image, text)
-        return codes, codes, query
+        unseen = (
+            hasher.encode_database("image", image, trained=False),
+            hasher.encode_database("text", text, trained=False),
+        )
+        return encode_pair(hasher, image, text), unseen, query
     labelled = protocol == "labelled"
     queries = (
         hasher.encode_query("image", image, labelled=labelled),

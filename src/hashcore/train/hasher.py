@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,7 +19,9 @@ import hashcore
 from hashcore import FormatError, pack
 from hashcore._arrays import describe
 from hashcore.data import Subwords, Vocabulary, vocabulary_from_json
+from hashcore.data.vocabulary import is_captions
 from hashcore.methods import ClassCoded, Method
+from hashcore.methods.class_codes import Side
 from hashcore.train import checkpoint, networks
 from hashcore.train.preprocess import Preparation
 from hashcore.train.rows import Rows
@@ -149,20 +152,33 @@ class Hasher:
         Returns:
             Packed codes, uint8 `[n, ceil(K / 8)]`.
         """
-        network = self.network
         follows_labels = labelled or self.database is not None
-        if not (isinstance(network, ClassCoded) and follows_labels):
-            return self._encode(modality, x, batch_size, progress)
-        image = modality == "image"
-        encode = network.encode_image_query if image else network.encode_text_query
-        return pack(self._run(encode, modality, x, batch_size, progress).cpu().numpy())
+        side: Side | None = "query" if follows_labels else None
+        return self._encode(modality, x, batch_size, progress, side)
 
     def encode_database(
-        self, modality: Modality, x: Any, *, batch_size: int = 1024, progress: bool = False
+        self,
+        modality: Modality,
+        x: Any,
+        *,
+        trained: bool = True,
+        batch_size: int = 1024,
+        progress: bool = False,
     ) -> NDArray[np.uint8]:
-        """Codes of database rows that were trained on; arguments as `encode_query`."""
-        hasher = self.database or self
-        return hasher._encode(modality, x, batch_size, progress)
+        """Codes of database rows, which differ from the others with codes of classes.
+
+        Args:
+            modality: of the rows.
+            x: as `encode_image` or `encode_text` take.
+            trained: the rows were trained on: networks apart encode them, where there are any.
+            batch_size: rows encoded at a time.
+            progress: show a progress bar on stderr.
+
+        Returns:
+            Packed codes, uint8 `[n, ceil(K / 8)]`.
+        """
+        hasher = (self.database if trained else None) or self
+        return hasher._encode(modality, x, batch_size, progress, "database")
 
     def encode_labels(self, labels: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Codes of items of which only the labels count: no feature is read.
@@ -206,22 +222,13 @@ class Hasher:
         self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
     ) -> Tensor:
         """Real-valued embeddings `[n, K]` on the networks' device, in evaluation mode."""
-        return self._run(self._encoder(modality), modality, x, batch_size, progress)
-
-    def _encoder(self, modality: Modality) -> Callable[[Tensor], Tensor]:
-        return self.network.encode_image if modality == "image" else self.network.encode_text
-
-    def _run(
-        self,
-        encode: Callable[[Tensor], Tensor],
-        modality: Modality,
-        x: Any,
-        batch_size: int,
-        progress: bool,
-    ) -> Tensor:
+        encode = self._encoder(modality)
         return torch.cat(
             self._batches(encode, modality, x, batch_size, progress, keep=lambda part: part)
         )
+
+    def _encoder(self, modality: Modality) -> Callable[[Tensor], Tensor]:
+        return self.network.encode_image if modality == "image" else self.network.encode_text
 
     def _batches(
         self,
@@ -363,7 +370,7 @@ class Hasher:
         )
 
     def _rows(self, modality: Modality, x: Any) -> NDArray[Any] | Rows:
-        if modality == "text" and _is_captions(x):
+        if modality == "text" and is_captions(x):
             if self.vocabulary is None:
                 raise TypeError(
                     f"text: expected {self._prepare['text'].expected}; got captions, "
@@ -373,19 +380,18 @@ class Hasher:
         return self._prepare[modality].check(x, modality)
 
     def _encode(
-        self, modality: Modality, x: Any, batch_size: int, progress: bool
+        self,
+        modality: Modality,
+        x: Any,
+        batch_size: int,
+        progress: bool,
+        side: Side | None = None,
     ) -> NDArray[np.uint8]:
         threshold, encode = self._threshold[modality], self._encoder(modality)
+        if side is not None and isinstance(self.network, ClassCoded):
+            encode = partial(self.network.encode_side, side, modality)
 
         def packed(part: Tensor) -> NDArray[np.uint8]:
             return pack((part.cpu() - threshold).numpy())
 
         return np.concatenate(self._batches(encode, modality, x, batch_size, progress, keep=packed))
-
-
-def _is_captions(x: Any) -> bool:
-    return (
-        isinstance(x, Sequence)
-        and not isinstance(x, str)
-        and all(isinstance(caption, str) for caption in x)
-    )
