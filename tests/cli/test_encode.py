@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import signal
@@ -25,13 +26,13 @@ ROWS, CHUNK, WIDTH = 1000, 64, 12
 QUICK = TrainConfig(epochs=1, batch_size=50, validation=0.0, selection="last", progress=False)
 
 
-def small_hasher(seed: int) -> Hasher:
+def small_hasher(seed: int, train: TrainConfig = QUICK) -> Hasher:
     rng = np.random.default_rng(seed)
     image, text = (rng.standard_normal((60, n)).astype(np.float32) for n in (WIDTH, 5))
     rows = np.arange(60)
     labels = np.eye(3, dtype=bool)[rng.integers(0, 3, 60)]
     data = CrossModalDataset("noise", image, text, labels, Split(rows[5:], rows[:5], rows[5:]))
-    return fit(data, "dth", 20, DTHConfig(branch=BranchConfig(hidden=(8,))), QUICK)
+    return fit(data, "dth", 20, DTHConfig(branch=BranchConfig(hidden=(8,), dropout=0.2)), train)
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,22 @@ def test_a_state_without_its_codes_is_begun_anew(
     out.with_name("codes.npy.partial").unlink()
     assert cli.main(line(hasher, rows, out)) == 0
     assert names(out) == ["codes.npy"]
+
+
+def test_codes_are_for_the_use_that_is_asked(rows: Path, out: Path, tmp_path: Path) -> None:
+    apart = small_hasher(0, dataclasses.replace(QUICK, codes="classes", database="apart", epochs=3))
+    apart.save(tmp_path / "apart")
+    x = np.load(rows)
+    codes = {
+        "any": apart.encode_image(x),
+        "query": apart.encode_query("image", x),
+        "database": apart.encode_database("image", x, trained=False),
+        "trained": apart.encode_database("image", x),
+    }
+    for use, of_use in codes.items():
+        assert cli.main(line(tmp_path / "apart", rows, out, "--use", use)) == 0
+        assert np.array_equal(np.load(out), of_use)
+        assert sum(np.array_equal(of_use, other) for other in codes.values()) == 1
 
 
 def test_memory_is_that_of_a_chunk(hasher: Path, tmp_path: Path, out: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ after Ctrl-C or a kill the same command goes on, once it has seen that the rows 
 
 Example:  hashcore encode runs/shapes-dth-64 --modality image --part database --out codes.npy"""
 Part = Literal["train", "query", "database", "all"]
+Use = Literal["any", "query", "database", "trained"]
 Take = Callable[[int, int], NDArray[Any]]
 """Gives rows start..stop; asked for in order, without a gap."""
 
@@ -52,6 +54,10 @@ class EncodeOptions:
     """Rows of the run's own data set, instead of --input, in the order of the split."""
     path: Path | None = None
     """File or folder of that data set, where it has moved since the training."""
+    use: Use = "any"
+    """What the codes are for, which matters with codes of classes: "trained", a database of rows
+    that were trained on; "query", to search it; "database", one of new rows; "any", to search
+    that."""
     chunk: int = 8192
     """Rows in memory at a time."""
     restart: bool = False
@@ -74,8 +80,12 @@ def main(args: Sequence[str]) -> int:
         total, take = _file_rows(options.input, hasher, options.modality)
     else:
         total, take = _dataset_rows(options)
-    encode = hasher.encode_image if options.modality == "image" else hasher.encode_text
-    identity = {"hasher": _digest_of(options.hasher), "modality": options.modality}
+    encode = _encoder(hasher, options.modality, options.use)
+    identity = {
+        "hasher": _digest_of(options.hasher),
+        "modality": options.modality,
+        "use": options.use,
+    }
     file = PartialCodes(
         options.out, identity, total, (hasher.bits + 7) // 8, restart=options.restart
     )
@@ -90,6 +100,16 @@ def main(args: Sequence[str]) -> int:
         raise KeyboardInterrupt("told") from stop
     print(f"{options.out}: {total:,} codes of {hasher.bits} bits")
     return 0
+
+
+def _encoder(
+    hasher: Hasher, modality: Literal["image", "text"], use: Use
+) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
+    if use == "query":
+        return partial(hasher.encode_query, modality)
+    if use != "any":
+        return partial(hasher.encode_database, modality, trained=use == "trained")
+    return hasher.encode_image if modality == "image" else hasher.encode_text
 
 
 def _file_rows(path: Path, hasher: Hasher, modality: str) -> tuple[int, Take]:
