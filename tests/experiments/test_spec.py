@@ -90,7 +90,7 @@ def test_variants_methods_data_sets_and_components_multiply(tmp_path: Path) -> N
 def test_settings_come_from_the_nearest_place(tmp_path: Path) -> None:
     cells = {cell.name: cell for cell in experiment_of(tmp_path, TWO).cells}
     few, more = cells["few dth 8 bits plain"].first, cells["more dth 8 bits plain"].first
-    assert few.config == DTHConfig(margin=0.3, branch=BranchConfig(hidden=(8,)))
+    assert few.config == DTHConfig(margin=0.3, branch=replace(DTHConfig().branch, hidden=(8,)))
     assert more.config == DTHConfig(margin=0.3, branch=BranchConfig(hidden=(8,), dropout=0.5))
     assert (few.train.epochs, few.train.lr, few.train.selection) == (2, 0.01, "last")
     assert (more.train.epochs, more.train.lr) == (5, 0.01)

@@ -41,7 +41,9 @@ from hashcore.methods.relevance import Triplets, shared_labels, triplets
 class DTHConfig:
     """Choices of our reading of DTH; every field is [R] where the source leaves it open."""
 
-    branch: BranchConfig = field(default_factory=BranchConfig)
+    branch: BranchConfig = field(
+        default_factory=lambda: BranchConfig(hidden=(2048, 1024), dropout=0.1)
+    )
     """Networks of the two modalities."""
     margin: float = 0.1
     """Triplet margin alpha as a fraction of the bits. With half of the bits, hardly any triplet is
