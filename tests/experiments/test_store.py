@@ -41,7 +41,7 @@ def test_every_setting_counts(run: Run) -> None:
         {"cosine": True},
         {"protocols": ("unseen",)},
         {"config": replace(config, margin=0.2)},
-        {"config": replace(config, branch=replace(config.branch, dropout=0.1))},
+        {"config": replace(config, branch=replace(config.branch, dropout=0.3))},
         {"train": replace(train, lr=2e-3)},
         {"train": replace(train, seed=1)},
     ]
