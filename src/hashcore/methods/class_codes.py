@@ -218,11 +218,10 @@ class ClassCoded(Method):
         """
         image = modality == "image"
         output = self.method.encode_image(x) if image else self.method.encode_text(x)
-        likely = self._probabilities((self.image_head if image else self.text_head)(output))
+        head = self.image_head if image else self.text_head
         if not self.encoder.exclusive:
-            coded: Tensor = self.encoder(likely)
-            return coded
-        codes = self.encoder.codes
+            return self._encode(output, head)
+        likely, codes = self._probabilities(head(output)), self.encoder.codes
         if side == "query":
             return expected_precision_codes(likely, codes, self.encoder.class_sizes)
         return confident_codes(likely, codes)
@@ -321,7 +320,7 @@ def expected_precision_codes(
     def precision(products: Tensor, p: Tensor) -> Tensor:
         return (_class_precision((bits - products) / 2, sizes) * p).sum(dim=-1)
 
-    return _climb(probabilities, class_codes, precision)
+    return _climb(probabilities, class_codes, probabilities, precision)
 
 
 def confident_codes(probabilities: Tensor, class_codes: Tensor) -> Tensor:
@@ -337,38 +336,43 @@ def confident_codes(probabilities: Tensor, class_codes: Tensor) -> Tensor:
     Returns:
         -1 or +1, `[n, K]`.
     """
-    between = class_codes @ class_codes.T  # [C, C]
+    wanted = probabilities**_SHARE_OF_UNSURE @ (class_codes @ class_codes.T)  # [n, C]
 
-    def nearness(products: Tensor, p: Tensor) -> Tensor:
-        return -(products - p**_SHARE_OF_UNSURE @ between).square().sum(dim=-1)
+    def nearness(products: Tensor, wanted: Tensor) -> Tensor:
+        return -(products - wanted).square().sum(dim=-1)
 
-    return _climb(probabilities, class_codes, nearness)
+    return _climb(probabilities, class_codes, wanted, nearness)
 
 
-def _climb(
-    probabilities: Tensor, class_codes: Tensor, value: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+_Value = Callable[[Tensor, Tensor], Tensor]
+"""Of inner products with the class codes, `[..., C]`, for an aim that broadcasts: `[...]`."""
+
+
+def _climb(probabilities: Tensor, class_codes: Tensor, aim: Tensor, value: _Value) -> Tensor:
     """From the sign of the mean code, bits are flipped while that raises the value, best first.
 
-    `value` takes inner products with the class codes `[..., C]` and probabilities that broadcast.
+    Args:
+        probabilities: p, `[n, C]`.
+        class_codes: w, -1 or +1, `[C, K]`.
+        aim: of each row, `[n, C]`.
+        value: of a code for its aim.
     """
     classes, bits = class_codes.shape
     rows = max(1, 20_000_000 // (bits * classes * max(classes, 16)))
-    parts = [_climb_rows(p, class_codes, value) for p in torch.split(probabilities, rows)]
+    pieces = zip(torch.split(probabilities, rows), torch.split(aim, rows), strict=True)
+    parts = [_climb_rows(p, class_codes, part, value) for p, part in pieces]
     return torch.cat(parts) if parts else probabilities.new_zeros(0, bits)
 
 
-def _climb_rows(
-    p: Tensor, class_codes: Tensor, value: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+def _climb_rows(p: Tensor, class_codes: Tensor, aim: Tensor, value: _Value) -> Tensor:
     mean = class_codes.mean(dim=0)
     middle = torch.where(mean.abs() < 1, mean, torch.zeros_like(mean))  # shared bits stay
     codes = torch.where(p @ class_codes > middle, 1.0, -1.0)  # [n, K]
     products = codes @ class_codes.T  # [n, C]
-    reached = value(products, p)  # [n]
+    reached = value(products, aim)  # [n]
     for _ in range(class_codes.shape[1]):
         flipped = products[:, None] - 2 * codes[:, :, None] * class_codes.T  # [n, K, C]
-        best, bit = value(flipped, p[:, None]).max(dim=1)
+        best, bit = value(flipped, aim[:, None]).max(dim=1)
         rows = (best > reached + 1e-7).nonzero().squeeze(1)
         if not len(rows):
             break
