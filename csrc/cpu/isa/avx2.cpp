@@ -20,7 +20,6 @@ struct Avx2 {
     static Words broadcast(uint64_t value) {
         return _mm256_set1_epi64x(static_cast<long long>(value));
     }
-    static uint64_t popcount(uint64_t x) { return static_cast<uint64_t>(__builtin_popcountll(x)); }
     template <class WordOf>
     static Words gather(const WordOf& word_of) {
         const auto lane = [&](size_t i) { return static_cast<long long>(word_of(i)); };

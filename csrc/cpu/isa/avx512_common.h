@@ -21,7 +21,6 @@ struct Avx512Common {
     static Words broadcast(uint64_t value) {
         return _mm512_set1_epi64(static_cast<long long>(value));
     }
-    static uint64_t popcount(uint64_t x) { return static_cast<uint64_t>(__builtin_popcountll(x)); }
     static __m512i join(__m128i a, __m128i b, __m128i c, __m128i d) {
         const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
         const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);

@@ -16,7 +16,6 @@ struct Neon {
 
     static Words load(const uint64_t* from) { return vld1q_u64(from); }
     static Words broadcast(uint64_t value) { return vdupq_n_u64(value); }
-    static uint64_t popcount(uint64_t x) { return static_cast<uint64_t>(__builtin_popcountll(x)); }
     template <class WordOf>
     static Words gather(const WordOf& word_of) {
         return vcombine_u64(vcreate_u64(word_of(0)), vcreate_u64(word_of(1)));

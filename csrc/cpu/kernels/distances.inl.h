@@ -3,7 +3,7 @@
 // A level `V` offers: lanes, Words (a vector of u64 lanes), Sum (bit counts being added up),
 // words_per_sum (how many words a Sum holds before it must be widened), load, gather (a vector of
 // what word_of(lane) gives), load_packed (of words of fewer bytes, as its Packing says), broadcast,
-// zero, popcount (of one word), add_bits, widen, add, min, below, store, append.
+// zero, add_bits, widen, add, min, below, store, append.
 #pragma once
 #include <cstddef>
 #include <cstdint>
