@@ -16,7 +16,7 @@ from hashcore.methods.base import (
     Term,
 )
 from hashcore.methods.branches import BranchConfig
-from hashcore.methods.class_codes import ClassCoded, LabelEncoder
+from hashcore.methods.class_codes import ClassCoded
 from hashcore.methods.dch_scr import DCHSCR, DCHSCRConfig
 from hashcore.methods.dhsl import DHSL, DHSLConfig
 from hashcore.methods.drh import DRH, DRHConfig
@@ -24,6 +24,7 @@ from hashcore.methods.drhc import DRHC, DRHCConfig
 from hashcore.methods.dth import DTH, DTHConfig
 from hashcore.methods.gancmh import GANCMH, GANCMHConfig
 from hashcore.methods.hcmsl import HCMSL, HCMSLConfig
+from hashcore.methods.label_codes import LabelEncoder
 from hashcore.methods.midrm import MIDRM, MIDRMConfig
 
 
