@@ -67,7 +67,8 @@ def test_pca(tmp_path: Path) -> None:
     assert data.labels.argmax(axis=1).tolist() == [0, 9, 2, 2, 1]
     assert data.split.train.tolist() == data.split.database.tolist() == [4, 0, 1]
     assert data.split.query.tolist() == [3, 2]
-    assert (data.image_transform, data.text_transform) == ("none", "none")
+    assert data.image.min() < 0
+    assert (data.image_transform, data.text_transform) == ("isotropic", "none")
 
 
 def write_raw(folder: Path, **changes: Any) -> Path:

@@ -24,6 +24,14 @@ def test_features_are_transformed_then_standardised(transform: str) -> None:
     np.testing.assert_allclose(Preparation.fit(x, transform)(x), expected, atol=2e-5)
 
 
+def test_columns_may_share_one_scale() -> None:
+    x = (RNG.standard_normal((50, 3)) * [9, 3, 1] + 5).astype(np.float32)
+    x[:, 2] = 7.0
+    centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=0)
+    expected = centred / np.sqrt((centred**2).mean())
+    np.testing.assert_allclose(Preparation.fit(x, "isotropic")(x), expected, atol=2e-5)
+
+
 def test_statistics_are_those_of_the_fitted_rows() -> None:
     prepare = Preparation.fit(POSITIVE[:20])
     assert prepare(POSITIVE[:20]).mean(dim=0).abs().max() < 1e-5

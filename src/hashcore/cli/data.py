@@ -59,9 +59,9 @@ class PrepareOptions:
     """Words seen fewer times in the training rows read as unknown (coco)."""
     max_length: int | None = None
     """Words of a text (coco)."""
-    image_transform: Literal["none", "sqrt", "log"] | None = None
+    image_transform: Literal["none", "sqrt", "log", "isotropic"] | None = None
     """What the trainer applies to image features (arrays)."""
-    text_transform: Literal["none", "sqrt", "log"] | None = None
+    text_transform: Literal["none", "sqrt", "log", "isotropic"] | None = None
     """What the trainer applies to text features (arrays)."""
     pairs: int | None = None
     """Pairs to draw (shapes)."""

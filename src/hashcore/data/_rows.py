@@ -59,7 +59,7 @@ def value_error(
     if block.dtype.kind == "f":
         wrong = ~np.isfinite(block)
         expected = "finite values"
-        if transform != "none" and not wrong.any():
+        if transform in ("sqrt", "log") and not wrong.any():
             wrong, expected = block < 0, f'values >= 0 for the transform "{transform}"'
     elif block.dtype.kind == "i":
         wrong, expected = block < 0, "token ids >= 0"

@@ -67,7 +67,8 @@ def open_arrays(
         queries: rows of the query part, to be drawn where the arrays hold no split.
         train_rows: rows that are trained on; all that are no queries when None.
         seed: of that drawing.
-        image_transform: "none", "sqrt" or "log"; what the trainer applies to image features.
+        image_transform: "none", "sqrt", "log" or "isotropic"; what the trainer applies to image
+            features (`CrossModalDataset`).
         text_transform: the same for text features.
 
     Raises:

@@ -14,7 +14,7 @@ from hashcore.data.split import Split
 from hashcore.data.subwords import Subwords
 from hashcore.data.vocabulary import Vocabulary
 
-TRANSFORMS = ("none", "sqrt", "log")
+TRANSFORMS = ("none", "sqrt", "log", "isotropic")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,8 @@ class Pairs:
         labels: bool [N, C], the classes of each pair.
         split: which rows train, ask and are searched.
         image_transform: "none", "sqrt" or "log"; the trainer applies it to the features before
-            it standardises them.
+            it standardises them column by column. "isotropic": all columns are divided by one
+            number, since their spread tells how much they matter (principal components).
         text_transform: the same for the text features.
         class_names: C names, or none.
         captions: N texts as written, or none.

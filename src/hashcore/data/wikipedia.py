@@ -69,7 +69,7 @@ def open_wikipedia(path: str | os.PathLike[str]) -> PairSource:
     Returns:
         2,866 pairs of features, 10 classes; 2,173 training rows, which are the database, and
         693 query rows. `wikiData.mat` and `raw_features.mat` ask for sqrt (images) and log
-        (texts), the other file for no transform.
+        (texts), the other file for one scale of its principal components (images).
 
     Raises:
         DatasetFileError: missing, of another layout, or with a value that is none.
@@ -162,6 +162,7 @@ def _from_struct(content: dict[str, Any], path: Path) -> PairSource:
         text=text,
         labels=labels,
         split=Split(train=rows["ind_train"], query=rows["ind_test"], database=rows["ind_train"]),
+        image_transform="isotropic",
         class_names=CLASS_NAMES,
         files=(path,),
         protocol=AS_PUBLISHED,

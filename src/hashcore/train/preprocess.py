@@ -15,7 +15,7 @@ from hashcore._arrays import describe
 from hashcore.methods import InputSpec
 from hashcore.train.rows import Rows, chunks
 
-Transform = Literal["none", "sqrt", "log"]
+Transform = Literal["none", "sqrt", "log", "isotropic"]
 LOG_FLOOR = 1e-4
 
 
@@ -53,7 +53,8 @@ class Preparation:
 
     Attributes:
         spec: the kind and shape that are accepted.
-        transform: element-wise, before standardising features.
+        transform: of features: "sqrt" and "log" element-wise, before they are standardised;
+            "isotropic" divides all columns by one number, their root mean square deviation.
         mean: float32 `[D]` of features, `[C]` of pixels, empty for tokens.
         scale: like `mean`; what is divided by, 1 where a training column is constant.
     """
@@ -81,6 +82,8 @@ class Preparation:
         if spec.kind == "tokens":
             return cls(spec, named, torch.empty(0), torch.empty(0))
         mean, deviation = _moments(x, named, (0,) if spec.kind == "features" else (0, 2, 3))
+        if named == "isotropic":
+            deviation = np.full_like(deviation, np.sqrt(np.square(deviation).mean()))
         # A column that is constant up to rounding carries nothing; dividing would amplify noise.
         constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
         scale = np.where(constant, 1.0, deviation)
