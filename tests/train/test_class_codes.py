@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hashcore.data import CrossModalDataset
 from hashcore.methods import BranchConfig, ClassCoded, DTHConfig
+from hashcore.methods.class_codes import Classifier
 from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit, loop
 from hashcore.train.evaluate import ProtocolName
 
@@ -23,6 +25,7 @@ APART = TrainConfig(
     codes="classes",
     database="apart",
 )
+ENSEMBLE = dataclasses.replace(APART, ensemble=3, epochs=2)
 PROTOCOLS: tuple[ProtocolName, ...] = ("unseen", "encoded", "labelled")
 
 
@@ -62,17 +65,21 @@ def test_few_bits_do_not_narrow_the_networks(features: CrossModalDataset) -> Non
     config = dataclasses.replace(APART, epochs=1, selection="last", validation=0.0)
     few, many = (fit(features, "dth", bits, CONFIG, config).network for bits in (8, 64))
     assert (few.code_bits, many.code_bits) == (8, 64)
-    assert isinstance(few, ClassCoded)
-    assert isinstance(many, ClassCoded)
-    assert few.method.code_bits == many.method.code_bits
-    assert few.image_head.in_features == few.method.code_bits
+    widths = set()
+    for network in (few, many):
+        assert isinstance(network, ClassCoded)
+        (member,) = network.members
+        assert isinstance(member, Classifier)
+        widths |= {member.method.code_bits, member.image_head.in_features}
+    assert len(widths) == 1
 
 
 def test_a_saved_hasher_gives_the_same_codes(features: CrossModalDataset, tmp_path: Path) -> None:
-    for config in (APART, dataclasses.replace(APART, codes="outputs", database="same")):
+    plain = dataclasses.replace(APART, codes="outputs", database="same")
+    for name, config in {"apart": APART, "plain": plain, "ensemble": ENSEMBLE}.items():
         hasher = fit(features, "dth", 16, CONFIG, config)
-        hasher.save(tmp_path / config.codes)
-        loaded = Hasher.load(tmp_path / config.codes)
+        hasher.save(tmp_path / name)
+        loaded = Hasher.load(tmp_path / name)
         assert every_code(loaded, features) == every_code(hasher, features)
         assert (loaded.database is None) == (config.database == "same")
 
@@ -81,6 +88,7 @@ def test_a_resumed_training_gives_the_same_codes(
     features: CrossModalDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = dataclasses.replace(APART, checkpoint_dir=tmp_path, selection="last", validation=0.0)
+    kept = dataclasses.replace(kept, ensemble=2)
     whole = every_code(fit(features, "dth", 16, CONFIG, kept), features)
     real = loop.Loop.epoch
     for stop in (3, 9):  # in the first networks, and in those of the database
@@ -101,6 +109,24 @@ def test_a_resumed_training_gives_the_same_codes(
         monkeypatch.setattr(loop.Loop, "epoch", real)
         resumed = fit(features, "dth", 16, CONFIG, dataclasses.replace(broken, resume=True))
         assert every_code(resumed, features) == whole
+
+
+def test_an_ensemble_has_networks_that_differ(features: CrossModalDataset) -> None:
+    hasher = fit(features, "dth", 16, CONFIG, ENSEMBLE)
+    assert isinstance(hasher.network, ClassCoded)
+    assert hasher.database is not None
+    assert isinstance(hasher.database.network, ClassCoded)
+    assert (len(hasher.network.members), len(hasher.database.network.members)) == (3, 1)
+    weights = [next(member.parameters()) for member in hasher.network.members]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_an_ensemble_needs_codes_of_classes() -> None:
+    with pytest.raises(ValueError, match='ensemble 3 needs codes "classes"'):
+        TrainConfig(ensemble=3)
+    with pytest.raises(ValueError, match="ensemble: expected >= 1; got 0"):
+        TrainConfig(ensemble=0)
 
 
 def test_networks_apart_need_codes_of_classes() -> None:

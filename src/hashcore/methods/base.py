@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 Kind = Literal["features", "pixels", "tokens"]
+Modality = Literal["image", "text"]
 Role = Literal["any", "database"]
 Components = Mapping[str, Mapping[str, Any]]
 

@@ -12,15 +12,25 @@ ones rank before it; signs alone would say only which classes lead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from functools import partial
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashcore.methods.base import Batch, EmbedAll, LossTerms, Method, Phase, ProblemSpec, Term
+from hashcore.methods.base import (
+    Batch,
+    EmbedAll,
+    LossTerms,
+    Method,
+    Modality,
+    Phase,
+    ProblemSpec,
+    Term,
+)
 from hashcore.methods.decoding import confident_codes, expected_precision_codes
 from hashcore.methods.label_codes import LabelEncoder
 
@@ -33,37 +43,70 @@ def below_heads(spec: ProblemSpec) -> ProblemSpec:
     return replace(spec, bits=_OUTPUTS)
 
 
-class ClassCoded(Method):
-    """Any method, with codes of classes in place of its outputs."""
+class Classifier(nn.Module):
+    """A method, and heads that read the classes from its outputs."""
 
-    def __init__(self, method: Method, encoder: LabelEncoder, weight: float) -> None:
-        super().__init__(method.config, replace(method.spec, bits=encoder.bits))
+    def __init__(self, method: Method, prior: Tensor) -> None:
+        super().__init__()
         self.method = method
-        self.encoder = encoder
-        self.weight = weight
         self.image_head = nn.Linear(method.code_bits, method.spec.classes)
         self.text_head = nn.Linear(method.code_bits, method.spec.classes)
         # From even odds, the many rare classes of a set take more epochs than there are.
         with torch.no_grad():
-            self.image_head.bias.copy_(encoder.prior)
-            self.text_head.bias.copy_(encoder.prior)
-        self._first_phase = method.phases()[0].name
-        self._of_method = False
+            self.image_head.bias.copy_(prior)
+            self.text_head.bias.copy_(prior)
+
+    def outputs(self, modality: Modality, x: Tensor) -> Tensor:
+        """Of the method, `[B, M]`."""
+        image = modality == "image"
+        return self.method.encode_image(x) if image else self.method.encode_text(x)
+
+    def logits(self, modality: Modality, x: Tensor) -> Tensor:
+        """Of the classes, `[B, C]`."""
+        head = self.image_head if modality == "image" else self.text_head
+        logits: Tensor = head(self.outputs(modality, x))
+        return logits.float()
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Those of the method; the first moves the heads too."""
+        first, *others = self.method.phases()
+        heads = [*self.image_head.parameters(), *self.text_head.parameters()]
+        return (replace(first, parameters=[*first.parameters, *heads]), *others)
+
+
+class ClassCoded(Method):
+    """Any method, with codes of classes in place of its outputs.
+
+    Args:
+        methods: of one kind and shape, which are trained side by side; their probabilities are
+            averaged.
+        encoder: turns probabilities into bits.
+        weight: of the class likelihood.
+    """
+
+    def __init__(self, methods: Sequence[Method], encoder: LabelEncoder, weight: float) -> None:
+        first = methods[0]
+        super().__init__(first.config, replace(first.spec, bits=encoder.bits))
+        self.members = nn.ModuleList([Classifier(method, encoder.prior) for method in methods])
+        self.encoder = encoder
+        self.weight = weight
+        self._first_phase = first.phases()[0].name
+        self._embedded: Classifier | None = None
 
     @property
     def code_bits(self) -> int:
-        """Width of the codes; of the method's outputs while those are embedded."""
-        return self.method.code_bits if self._of_method else self.spec.bits
+        """Width of the codes; of the outputs of a member while those are embedded."""
+        return self.spec.bits if self._embedded is None else self._embedded.method.code_bits
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Code outputs `[B, K]`."""
-        return self._encode(self.method.encode_image(image), self.image_head)
+        return self._encode("image", image)
 
     def encode_text(self, text: Tensor) -> Tensor:
         """Code outputs `[B, K]`."""
-        return self._encode(self.method.encode_text(text), self.text_head)
+        return self._encode("text", text)
 
-    def encode_side(self, side: Side, modality: Literal["image", "text"], x: Tensor) -> Tensor:
+    def encode_side(self, side: Side, modality: Modality, x: Tensor) -> Tensor:
         """Code outputs `[B, K]` for one side of a search.
 
         Args:
@@ -72,67 +115,86 @@ class ClassCoded(Method):
             modality: of `x`.
             x: a batch of images or texts.
         """
-        image = modality == "image"
-        output = self.method.encode_image(x) if image else self.method.encode_text(x)
-        head = self.image_head if image else self.text_head
         if not self.encoder.exclusive:
-            return self._encode(output, head)
-        likely, codes = self._probabilities(head(output)), self.encoder.codes
+            return self._encode(modality, x)
+        likely, codes = self.probabilities(modality, x), self.encoder.codes
         if side == "query":
             return expected_precision_codes(likely, codes, self.encoder.class_sizes)
         return confident_codes(likely, codes)
 
+    def probabilities(self, modality: Modality, x: Tensor) -> Tensor:
+        """Of the classes, `[B, C]`: the mean over the members."""
+        logits = torch.stack([member.logits(modality, x) for member in self._classifiers()])
+        each = F.softmax(logits, dim=2) if self.encoder.exclusive else torch.sigmoid(logits)
+        return each.mean(dim=0)
+
     def losses(self, batch: Batch, phase: str) -> LossTerms:
-        """The method's terms, and with its first optimiser the class likelihood."""
-        terms = dict(self.method.losses(batch, phase).terms)
-        if phase == self._first_phase:
-            image = self.gather(self.image_head(self.method.encode_image(batch.image)))  # [B, C]
-            text = self.gather(self.text_head(self.method.encode_text(batch.text)))
-            exclusive = self.encoder.exclusive
-            with torch.autocast(image.device.type, enabled=False):
-                likelihoods = [
-                    class_likelihood(logits.float(), batch.labels, exclusive=exclusive)
-                    for logits in (image, text)
-                ]
-            terms["classes"] = Term(self.weight, likelihoods[0] + likelihoods[1])
-        return LossTerms(terms)
+        """The method's terms, and with its first optimiser the class likelihood.
+
+        Their means over the members, who share no parameter.
+        """
+        each = [self._member_losses(member, batch, phase) for member in self._classifiers()]
+        return LossTerms(
+            {
+                name: Term(term.weight, torch.stack([e[name].value for e in each]).mean())
+                for name, term in each[0].items()
+            }
+        )
 
     def phases(self) -> tuple[Phase, ...]:
         """Those of the method; the first moves the heads too."""
-        first, *others = self.method.phases()
-        heads = [*self.image_head.parameters(), *self.text_head.parameters()]
-        return (replace(first, parameters=[*first.parameters, *heads]), *others)
+        of_members = zip(*(member.phases() for member in self._classifiers()), strict=True)
+        return tuple(
+            replace(alike[0], parameters=[p for phase in alike for p in phase.parameters])
+            for alike in of_members
+        )
 
     def gather_with(self, gather: Callable[[Tensor], Tensor] | None) -> None:
         """Let `gather` collect rows from all processes; None for one process."""
         super().gather_with(gather)
-        self.method.gather_with(gather)
+        for member in self._classifiers():
+            member.method.gather_with(gather)
 
     def begin_fit(self, rows: int) -> None:
         """As the method's."""
-        self.method.begin_fit(rows)
+        for member in self._classifiers():
+            member.method.begin_fit(rows)
 
     def begin_epoch(self, epoch: int, epochs: int, embed_all: EmbedAll) -> None:
-        """As the method's, which embeds its own outputs."""
+        """As the method's; every member embeds its own outputs."""
 
-        def outputs() -> tuple[Tensor, Tensor]:
-            self._of_method = True
+        def outputs(member: Classifier) -> tuple[Tensor, Tensor]:
+            self._embedded = member
             try:
                 return embed_all()
             finally:
-                self._of_method = False
+                self._embedded = None
 
-        self.method.begin_epoch(epoch, epochs, outputs)
+        for member in self._classifiers():
+            member.method.begin_epoch(epoch, epochs, partial(outputs, member))
 
-    def _encode(self, output: Tensor, head: nn.Linear) -> Tensor:
-        if self._of_method:
-            return output
-        coded: Tensor = self.encoder(self._probabilities(head(output)))
+    def _classifiers(self) -> Sequence[Classifier]:
+        return cast("Sequence[Classifier]", self.members)
+
+    def _member_losses(self, member: Classifier, batch: Batch, phase: str) -> dict[str, Term]:
+        terms = dict(member.method.losses(batch, phase).terms)
+        if phase == self._first_phase:
+            inputs: tuple[tuple[Modality, Tensor], ...]
+            inputs = (("image", batch.image), ("text", batch.text))
+            logits = [self.gather(member.logits(modality, x)) for modality, x in inputs]
+            with torch.autocast(batch.labels.device.type, enabled=False):
+                likelihoods = [
+                    class_likelihood(each, batch.labels, exclusive=self.encoder.exclusive)
+                    for each in logits
+                ]
+            terms["classes"] = Term(self.weight, likelihoods[0] + likelihoods[1])
+        return terms
+
+    def _encode(self, modality: Modality, x: Tensor) -> Tensor:
+        if self._embedded is not None:
+            return self._embedded.outputs(modality, x)
+        coded: Tensor = self.encoder(self.probabilities(modality, x))
         return coded
-
-    def _probabilities(self, logits: Tensor) -> Tensor:
-        logits = logits.float()
-        return F.softmax(logits, dim=1) if self.encoder.exclusive else torch.sigmoid(logits)
 
 
 def class_likelihood(logits: Tensor, labels: Tensor, *, exclusive: bool) -> Tensor:

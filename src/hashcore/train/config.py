@@ -20,6 +20,9 @@ class TrainConfig:
     by a head on the outputs (`hashcore.methods.class_codes`)."""
     class_weight: float = 1.0
     """Weight of the class likelihood beside the method's terms, with codes of classes."""
+    ensemble: int = 1
+    """Networks that train side by side from different starts, whose probabilities of the classes
+    are averaged, with codes of classes. Networks apart for the database stay single."""
     database: Literal["same", "apart"] = "same"
     """Who encodes the database rows that were trained on: the same networks, or such apart that may
     learn them by heart (`branch.database_dropout`), with codes of classes."""
@@ -72,6 +75,12 @@ class TrainConfig:
         _require(self.validate_every >= 1, "validate_every", ">= 1", self.validate_every)
         _require(self.patience >= 0, "patience", ">= 0", self.patience)
         _require(self.class_weight > 0, "class_weight", "> 0", self.class_weight)
+        _require(self.ensemble >= 1, "ensemble", ">= 1", self.ensemble)
+        if self.ensemble > 1 and self.codes != "classes":
+            raise ValueError(
+                f'ensemble {self.ensemble} needs codes "classes": outputs of networks with '
+                "different starts have no bit in common"
+            )
         if self.database == "apart" and self.codes != "classes":
             raise ValueError(
                 'database "apart" needs codes "classes": outputs of networks that were trained '

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore import FormatError, metrics
-from hashcore.methods import METHODS, ClassCoded, LabelEncoder, ProblemSpec, Role
+from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec, Role
 from hashcore.methods.class_codes import below_heads
 from hashcore.train import checkpoint, distributed
 from hashcore.train.config import TrainConfig
@@ -136,7 +136,7 @@ class _Run:
         if role == "database":  # which it learns by heart: there is nothing to choose
             directory = train.checkpoint_dir and train.checkpoint_dir / "database"
             self.train = dataclasses.replace(
-                train, validation=0.0, selection="last", checkpoint_dir=directory
+                train, validation=0.0, selection="last", ensemble=1, checkpoint_dir=directory
             )
         self.device = _device(train.device)
         self.fitted, self.held_out = carve(dataset.split.train, self.train.validation, train.seed)
@@ -204,14 +204,7 @@ class _Run:
             Preparation.fit(Rows(data.text, rows), data.text_transform, vocabulary=words)
         )
         spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
-        coded = self.train.codes == "classes"
-        network = METHODS[self.method].method(self.config, below_heads(spec) if coded else spec)
-        if coded:
-            encoder = LabelEncoder.fit(
-                torch.from_numpy(data.labels[rows]), self.bits, self.train.seed
-            )
-            network = ClassCoded(network, encoder, self.train.class_weight)
-        network = network.to(self.device)
+        network = self._network(spec, data.labels[rows]).to(self.device)
         info = {
             "dataset": data.name,
             "split_hash": data.split.hash,
@@ -219,6 +212,14 @@ class _Run:
             "train": _plain(self.train),
         }
         return Hasher(self.method, network, image, text, vocabulary=data.vocabulary, info=info)
+
+    def _network(self, spec: ProblemSpec, labels: NDArray[np.bool_]) -> Method:
+        method = METHODS[self.method].method
+        if self.train.codes == "outputs":
+            return method(self.config, spec)
+        members = [method(self.config, below_heads(spec)) for _ in range(self.train.ensemble)]
+        encoder = LabelEncoder.fit(torch.from_numpy(labels), self.bits, self.train.seed)
+        return ClassCoded(members, encoder, self.train.class_weight)
 
     def _in_role(self, side: Preparation) -> Preparation:
         return dataclasses.replace(side, spec=dataclasses.replace(side.spec, role=self.role))

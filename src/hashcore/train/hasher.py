@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,13 +20,12 @@ from hashcore import FormatError, pack
 from hashcore._arrays import describe
 from hashcore.data import Subwords, Vocabulary, vocabulary_from_json
 from hashcore.data.vocabulary import is_captions
-from hashcore.methods import ClassCoded, Method
+from hashcore.methods import ClassCoded, Method, Modality
 from hashcore.methods.class_codes import Side
 from hashcore.train import checkpoint, networks
 from hashcore.train.preprocess import Preparation
 from hashcore.train.rows import Rows
 
-Modality = Literal["image", "text"]
 _T = TypeVar("_T")
 
 

@@ -16,7 +16,11 @@ def record(network: Method) -> dict[str, Any]:
     """What `rebuild` needs beside the method's name and the kinds of the inputs, for JSON."""
     coded: dict[str, Any] | None = None
     if isinstance(network, ClassCoded):
-        coded = {"exclusive": network.encoder.exclusive, "weight": network.weight}
+        coded = {
+            "members": len(network.members),
+            "exclusive": network.encoder.exclusive,
+            "weight": network.weight,
+        }
     return {
         "bits": network.spec.bits,
         "classes": network.spec.classes,
@@ -32,10 +36,10 @@ def rebuild(meta: dict[str, Any]) -> Method:
     image, text = (spec_from_json(meta["inputs"][m]) for m in ("image", "text"))
     spec = ProblemSpec(image, text, meta["classes"], meta["bits"])
     coded = meta["classes_coded"]
-    of_method = spec if coded is None else below_heads(spec)
+    config = checkpoint.from_json(entry.config, meta["config"])
     with restoring(meta.get("backbones", {})):
-        network = entry.method(checkpoint.from_json(entry.config, meta["config"]), of_method)
-    if coded is not None:
-        encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
-        network = ClassCoded(network, encoder, coded["weight"])
-    return network
+        if coded is None:
+            return entry.method(config, spec)
+        members = [entry.method(config, below_heads(spec)) for _ in range(coded["members"])]
+    encoder = LabelEncoder(spec.classes, spec.bits, exclusive=coded["exclusive"])
+    return ClassCoded(members, encoder, coded["weight"])
