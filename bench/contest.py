@@ -1,4 +1,4 @@
-"""Timing: contenders take turns, so that a noisy machine hits them alike; medians and ratios."""
+"""Timing: contenders and bounds take turns, so that a noisy machine hits them alike; medians."""
 
 from __future__ import annotations
 
@@ -118,20 +118,24 @@ class Contest:
         peers: Mapping[str, Contender],
         bound: Bound | None = None,
     ) -> Row:
-        """Time the rounds between two measurements of the bound, of which the higher counts."""
-        before = self._rates(bound)
-        turns = Turns(peers)
-        self._benchmark.pedantic(
-            ours.run, setup=turns.take, rounds=workload.rounds, warmup_rounds=1
-        )
-        after = self._rates(bound)
+        """Time the rounds; before each of them, the bound is measured and every peer runs."""
+        turns, bounds = Turns(peers), []
+
+        def others() -> None:
+            bounds.append(self._rates(bound))
+            turns.take()
+
+        self._benchmark.pedantic(ours.run, setup=others, rounds=workload.rounds, warmup_rounds=1)
         stats = self._benchmark.stats
         if stats is None:
             raise RuntimeError("bench: expected pytest-benchmark to time; it is disabled")
         seconds: float = stats.stats.median
         rate = ours.work / seconds
         timings = turns.timings(rate)
-        shares = {name: rate / max(before[name], after[name]) for name in before}
+        shares = {
+            name: rate / statistics.median(rates[name] for rates in bounds[1:])
+            for name in bounds[0]
+        }
         measures = {name: peer.ratio for name, peer in timings.items()} | shares
         row = Row(
             table=workload.table,

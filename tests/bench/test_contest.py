@@ -61,7 +61,7 @@ WORKLOAD = Search(
 def test_a_row_is_medians_ratios_and_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("bench.contest.time.perf_counter", lambda: clock.now)
-    limits = iter([Limits(read={1: 200.0}), Limits(read={1: 600.0})])
+    limits = iter(Limits(read={1: rate}) for rate in (999.0, 200.0, 900.0, 600.0))
     kept: list[Row] = []
     benchmark = Pedantic(clock)
     row = Contest(benchmark, lambda part: next(limits), kept.append)(
