@@ -122,6 +122,16 @@ def test_an_ensemble_has_networks_that_differ(features: CrossModalDataset) -> No
     assert not torch.equal(weights[1], weights[2])
 
 
+def test_an_ensemble_and_the_networks_apart_have_the_same_codes_of_labels(
+    features: CrossModalDataset,
+) -> None:
+    data = several_labels(features)  # whose codes are learned from a random start
+    hasher = fit(data, "dth", 16, CONFIG, ENSEMBLE)
+    assert hasher.database is not None
+    codes = hasher.encode_labels(data.labels)
+    assert codes.tobytes() == hasher.database.encode_labels(data.labels).tobytes()
+
+
 def test_an_ensemble_needs_codes_of_classes() -> None:
     with pytest.raises(ValueError, match='ensemble 3 needs codes "classes"'):
         TrainConfig(ensemble=3)

@@ -217,8 +217,9 @@ class _Run:
         method = METHODS[self.method].method
         if self.train.codes == "outputs":
             return method(self.config, spec)
-        members = [method(self.config, below_heads(spec)) for _ in range(self.train.ensemble)]
+        # Made first: networks apart have as many members as they like, and the same codes.
         encoder = LabelEncoder.fit(torch.from_numpy(labels), self.bits, self.train.seed)
+        members = [method(self.config, below_heads(spec)) for _ in range(self.train.ensemble)]
         return ClassCoded(members, encoder, self.train.class_weight)
 
     def _in_role(self, side: Preparation) -> Preparation:
