@@ -82,15 +82,18 @@ def _climb_rows(p: Tensor, class_codes: Tensor, aim: Tensor, value: _Value) -> T
     codes = torch.where(p @ class_codes > middle, 1.0, -1.0)  # [n, K]
     products = codes @ class_codes.T  # [n, C]
     reached = value(products, aim)  # [n]
+    climbing = torch.arange(len(p), device=p.device)
     for _ in range(class_codes.shape[1]):
-        flipped = products[:, None] - 2 * codes[:, :, None] * class_codes.T  # [n, K, C]
-        best, bit = value(flipped, aim[:, None]).max(dim=1)
-        rows = (best > reached + 1e-7).nonzero().squeeze(1)
-        if not len(rows):
+        turned = 2 * codes[climbing, :, None] * class_codes.T
+        flipped = products[climbing, None] - turned  # [n, K, C]
+        best, bit = value(flipped, aim[climbing, None]).max(dim=1)
+        better = best > reached[climbing] + 1e-7
+        climbing, bit = climbing[better], bit[better]
+        if not len(climbing):
             break
-        products[rows] = flipped[rows, bit[rows]]
-        codes[rows, bit[rows]] *= -1
-        reached[rows] = best[rows]
+        products[climbing] = flipped[better, bit]
+        codes[climbing, bit] *= -1
+        reached[climbing] = best[better]
     return codes
 
 
