@@ -15,6 +15,7 @@ from hashcore._files import replacing
 from hashcore.data import CrossModalDataset
 from hashcore.experiments.measure import Outcome
 from hashcore.experiments.plan import Run
+from hashcore.train.config import plain
 from hashcore.train.fit import FREE_TO_DIFFER
 
 _FORMAT = "hashcore experiment run 1"
@@ -38,22 +39,16 @@ def settings(run: Run, data: str) -> dict[str, Any]:
         run: the run.
         data: fingerprint of its data set.
     """
-    train = {k: v for k, v in _plain(run.train).items() if k not in FREE_TO_DIFFER}
+    train = {k: v for k, v in plain(run.train).items() if k not in FREE_TO_DIFFER}
     return {
         "data": data,
         "method": run.method,
         "bits": run.bits,
-        "config": None if run.config is None else _plain(run.config),
+        "config": None if run.config is None else plain(run.config),
         "train": train,
         "protocols": list(run.protocols),
         "cosine": run.cosine,
     }
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    """A frozen dataclass as it comes back from JSON."""
-    out: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=str))
-    return out
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Selection = Literal["refit", "best", "last"]
 
@@ -93,6 +94,12 @@ class TrainConfig:
             )
         if self.resume and self.checkpoint_dir is None:
             raise ValueError("resume needs checkpoint_dir")
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A frozen dataclass as it comes back from JSON; paths as strings."""
+    out: dict[str, Any] = json.loads(json.dumps(asdict(config), default=str))
+    return out
 
 
 def _require(holds: bool, name: str, expected: str, got: object) -> None:

@@ -19,7 +19,7 @@ from hashcore import FormatError, metrics
 from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec, Role
 from hashcore.methods.class_codes import below_heads
 from hashcore.train import checkpoint, distributed
-from hashcore.train.config import TrainConfig
+from hashcore.train.config import TrainConfig, plain
 from hashcore.train.evaluate import encode_pair
 from hashcore.train.hasher import Hasher
 from hashcore.train.loop import Loop, TrainingRows
@@ -209,7 +209,7 @@ class _Run:
             "dataset": data.name,
             "split_hash": data.split.hash,
             "rows": len(rows),
-            "train": _plain(self.train),
+            "train": plain(self.train),
         }
         return Hasher(self.method, network, image, text, vocabulary=data.vocabulary, info=info)
 
@@ -319,11 +319,11 @@ class _Run:
         for array in (data.image, data.text, data.labels):
             for part in chunks(Rows(array, data.split.train)):
                 digest.update(part.data)
-        train = {k: v for k, v in _plain(self.train).items() if k not in FREE_TO_DIFFER}
+        train = {k: v for k, v in plain(self.train).items() if k not in FREE_TO_DIFFER}
         return {
             "method": self.method,
             "bits": self.bits,
-            "config": _plain(self.config),
+            "config": plain(self.config),
             "train": train,
             "dataset": {"name": data.name, "split": data.split.hash, "rows": digest.hexdigest()},
         }
@@ -363,20 +363,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device: {name} asked for; torch {torch.__version__} sees no GPU")
     return device
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    """The JSON form of a frozen dataclass."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        if isinstance(value, tuple | list):
-            return [plain(v) for v in value]
-        return value if isinstance(value, bool | int | float | str | None) else str(value)
-
-    out: dict[str, Any] = plain(dataclasses.asdict(config))
-    return out
 
 
 def _difference(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
