@@ -32,6 +32,14 @@ def test_columns_may_share_one_scale() -> None:
     np.testing.assert_allclose(Preparation.fit(x, "isotropic")(x), expected, atol=2e-5)
 
 
+def test_a_shared_scale_passes_over_a_column_that_is_constant_up_to_rounding() -> None:
+    x = RNG.standard_normal((50, 2)).astype(np.float32)
+    x[:, 1] = 1e8
+    x[0, 1] += 8
+    prepare = Preparation.fit(x, "isotropic")
+    torch.testing.assert_close(prepare.scale, torch.full((2,), float(x[:, 0].std() / 2**0.5)))
+
+
 def test_statistics_are_those_of_the_fitted_rows() -> None:
     prepare = Preparation.fit(POSITIVE[:20])
     assert prepare(POSITIVE[:20]).mean(dim=0).abs().max() < 1e-5

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import tyro
 
 from hashcore.cli._parse import as_json, parse, progress_bar
-from hashcore.data import DATASETS, Finding, Manifest, check_prepared, open_source, prepare
+from hashcore.data import (
+    DATASETS,
+    Finding,
+    Manifest,
+    Transform,
+    check_prepared,
+    open_source,
+    prepare,
+)
 from hashcore.data.check import Kind
 from hashcore.data.prepared import PARTS
 
@@ -59,9 +67,9 @@ class PrepareOptions:
     """Words seen fewer times in the training rows read as unknown (coco)."""
     max_length: int | None = None
     """Words of a text (coco)."""
-    image_transform: Literal["none", "sqrt", "log", "isotropic"] | None = None
+    image_transform: Transform | None = None
     """What the trainer applies to image features (arrays)."""
-    text_transform: Literal["none", "sqrt", "log", "isotropic"] | None = None
+    text_transform: Transform | None = None
     """What the trainer applies to text features (arrays)."""
     pairs: int | None = None
     """Pairs to draw (shapes)."""

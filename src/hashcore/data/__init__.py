@@ -27,7 +27,7 @@ from hashcore.data import (
 )
 from hashcore.data._files import DatasetFileError
 from hashcore.data.check import Finding, check_prepared
-from hashcore.data.dataset import TRANSFORMS, CrossModalDataset
+from hashcore.data.dataset import CrossModalDataset, Transform
 from hashcore.data.prepared import Manifest
 from hashcore.data.shapes import make_shapes
 from hashcore.data.source import PairSource
@@ -39,7 +39,6 @@ from hashcore.data.writer import prepare
 __all__ = [
     "DATASETS",
     "PADDING",
-    "TRANSFORMS",
     "UNKNOWN",
     "CrossModalDataset",
     "DatasetFileError",
@@ -50,6 +49,7 @@ __all__ = [
     "PairSource",
     "Split",
     "Subwords",
+    "Transform",
     "Vocabulary",
     "check_prepared",
     "load",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from hashcore.data.split import Split
 from hashcore.data.subwords import Subwords
 from hashcore.data.vocabulary import Vocabulary
 
-TRANSFORMS = ("none", "sqrt", "log", "isotropic")
+Transform = Literal["none", "sqrt", "log", "isotropic"]
+"""What may be applied to features before they are standardised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +136,9 @@ def _check_features(name: str, rows: Rows, other: str) -> None:
 
 
 def _check_transform(name: str, transform: str, kind: str) -> None:
-    if transform not in TRANSFORMS:
-        raise ValueError(f'{name}_transform: expected one of {TRANSFORMS}; got "{transform}"')
+    known = get_args(Transform)
+    if transform not in known:
+        raise ValueError(f'{name}_transform: expected one of {known}; got "{transform}"')
     if transform != "none" and kind != "features":
         raise ValueError(f'{name}_transform: "{transform}" is for float32 features only')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore._arrays import describe
+from hashcore.data import Transform
 from hashcore.methods import InputSpec
 from hashcore.train.rows import Rows, chunks
 
-Transform = Literal["none", "sqrt", "log", "isotropic"]
 LOG_FLOOR = 1e-4
 
 
@@ -82,11 +82,12 @@ class Preparation:
         if spec.kind == "tokens":
             return cls(spec, named, torch.empty(0), torch.empty(0))
         mean, deviation = _moments(x, named, (0,) if spec.kind == "features" else (0, 2, 3))
-        if named == "isotropic":
-            deviation = np.full_like(deviation, np.sqrt(np.square(deviation).mean()))
         # A column that is constant up to rounding carries nothing; dividing would amplify noise.
         constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
         scale = np.where(constant, 1.0, deviation)
+        if named == "isotropic" and not constant.all():
+            varying = np.where(constant, 0.0, deviation)
+            scale = np.full_like(deviation, np.sqrt(np.square(varying).mean()))
         return cls(spec, named, torch.from_numpy(mean).float(), torch.from_numpy(scale).float())
 
     def check(self, x: Any, name: str) -> NDArray[Any] | Rows:
