@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hashcore
-from hashcore.experiments.measure import cosine_map, perform
+from hashcore.experiments.measure import code_of, cosine_map, perform
 from hashcore.experiments.plan import CCA_SIGN, Run
 from hashcore.experiments.spec import read
 from hashcore.report.baseline import cca_sign
@@ -20,6 +20,14 @@ from hashcore.train import evaluate_hasher, fit
 @pytest.fixture
 def run(tiny: Path) -> Run:
     return next(run for _, run in read(tiny).runs(["dth"]))
+
+
+def test_comments_and_docstrings_are_no_other_source() -> None:
+    said = '''"""About."""\nclass A:\n    x: int = 1\n    """A field."""\n'''
+    bare = "class A:  # nothing\n    x: int = 1"
+    assert code_of(said) == code_of(bare)
+    assert code_of(bare) != code_of(bare.replace("1", "2"))
+    assert code_of("x = 'text'") != code_of("x = 'other'")
 
 
 def test_figures_are_those_of_the_hasher(run: Run) -> None:
