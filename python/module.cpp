@@ -7,5 +7,6 @@ PYBIND11_MODULE(_core, module) {
     hashcore::python::register_search(module);
     hashcore::python::register_index(module);
     hashcore::python::register_metrics(module);
+    hashcore::python::register_ops(module);
     hashcore::python::register_rescore(module);
 }

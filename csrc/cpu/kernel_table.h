@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "hashcore/relaxed_sign.h"
+
 namespace hashcore {
 
 /// Codes of a block: the word-interleaved layout keeps word w of eight neighbouring codes side by
@@ -117,6 +119,12 @@ struct RowSumKernels {
     RowSums f32_bits;  ///< +query[i] where bit i ^ 7 of a packed code is set, -query[i] elsewhere
 };
 
+/// Over values x: sums of ln(1 + e^x) and of its derivative.
+struct LogisticSums {
+    double loss;
+    double slope;
+};
+
 struct KernelTable {
     const char* name;
 
@@ -177,6 +185,30 @@ struct KernelTable {
     void (*nonzero_bits)(const uint8_t* values, size_t count, uint64_t* bits);
 
     RowSumKernels row_sums;
+
+    /// Of x = threshold - values[i]; `weight` times each derivative is taken from slopes[i].
+    LogisticSums (*logistic_f32)(const float* values, size_t count, float threshold, double weight,
+                                 double* slopes);
+    LogisticSums (*logistic_f64)(const double* values, size_t count, double threshold,
+                                 double weight, double* slopes);
+
+    /// Sums ln(1 + e^theta) - similar[i] theta, theta = scale * values[i], and leaves the
+    /// derivative by theta in place of the value.
+    double (*pair_likelihood_f32)(float* values, const uint8_t* similar, size_t count, float scale);
+    double (*pair_likelihood_f64)(double* values, const uint8_t* similar, size_t count,
+                                  double scale);
+
+    /// Of rows [rows, bits] at a time; see RelaxedSignRule.
+    void (*relaxed_sign_sums_f32)(const float* values, const float* targets, size_t rows,
+                                  size_t bits, const RelaxedSignRule& rule, RelaxedSignSums& sums);
+    void (*relaxed_sign_sums_f64)(const double* values, const double* targets, size_t rows,
+                                  size_t bits, const RelaxedSignRule& rule, RelaxedSignSums& sums);
+    void (*relaxed_sign_slopes_f32)(const float* values, const float* targets, size_t rows,
+                                    size_t bits, const RelaxedSignRule& rule,
+                                    const RelaxedSignWeights& weights, float* slopes);
+    void (*relaxed_sign_slopes_f64)(const double* values, const double* targets, size_t rows,
+                                    size_t bits, const RelaxedSignRule& rule,
+                                    const RelaxedSignWeights& weights, double* slopes);
 };
 
 }  // namespace hashcore

@@ -138,3 +138,43 @@ class Index:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
     def get(self, ids: object) -> NDArray[np.uint8]: ...
     def save(self, path: bytes, progress: Progress | None) -> None: ...
+
+def mine_triplets(
+    products: NDArray[Any],
+    row_labels: NDArray[np.uint64],
+    column_labels: NDArray[np.uint64],
+    row_squares: NDArray[Any] | None,
+    column_squares: NDArray[Any] | None,
+    own_column: int | None,
+    margin: float,
+    mining: str,
+    penalty: str,
+    graded: bool,
+    weighted: bool,
+    differentiate: bool,
+) -> tuple[float, float, int, int]: ...
+def pairwise_likelihood(
+    products: NDArray[Any],
+    row_labels: NDArray[np.uint64],
+    column_labels: NDArray[np.uint64],
+    scale: float,
+) -> float: ...
+def relaxed_sign_sums(
+    values: NDArray[Any],
+    targets: NDArray[Any] | None,
+    relaxation: str,
+    margin: float,
+    beta: float,
+) -> tuple[float, float, float, NDArray[np.float64]]: ...
+def relaxed_sign_slopes(
+    values: NDArray[Any],
+    targets: NDArray[Any] | None,
+    relaxation: str,
+    margin: float,
+    beta: float,
+    of_relaxation: float,
+    of_excess: float,
+    of_quantisation: float,
+    of_columns: NDArray[np.float64],
+    slopes: NDArray[Any],
+) -> None: ...

@@ -3,7 +3,9 @@
 #include "cpu/kernels/bucket_scan.inl.h"
 #include "cpu/kernels/distances.inl.h"
 #include "cpu/kernels/list_hits.inl.h"
+#include "cpu/kernels/logistic.inl.h"
 #include "cpu/kernels/pack.inl.h"
+#include "cpu/kernels/relaxed_sign.inl.h"
 #include "cpu/kernels/row_sums.inl.h"
 #include "cpu/kernels/scan.inl.h"
 #include "cpu/kernels/sliced_scan.inl.h"
@@ -29,7 +31,15 @@ constexpr KernelTable make_kernel_table() {
             pack_rows<V, int16_t>,
             pack_rows<V, int8_t>,
             nonzero_bits<V>,
-            make_row_sum_kernels<V>()};
+            make_row_sum_kernels<V>(),
+            logistic_sums<float>,
+            logistic_sums<double>,
+            pair_likelihood<float>,
+            pair_likelihood<double>,
+            relaxed_sign_sums<float>,
+            relaxed_sign_sums<double>,
+            relaxed_sign_slopes<float>,
+            relaxed_sign_slopes<double>};
 }
 
 }  // namespace

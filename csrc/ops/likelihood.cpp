@@ -1,0 +1,55 @@
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "cpu/dispatch.h"
+#include "hashcore/ops.h"
+
+namespace hashcore {
+namespace {
+
+constexpr int64_t products_a_task = int64_t{1} << 16;
+
+/// Whether each column shares a label with a row.
+void mark_similar(const uint64_t* row, LabelBits columns, std::vector<uint8_t>& similar) {
+    const uint64_t* labels = columns.data;
+    for (uint8_t& is_similar : similar) {
+        uint64_t both = 0;
+        for (int64_t w = 0; w < columns.words; ++w) both |= row[w] & labels[w];
+        is_similar = both != 0 ? 1 : 0;
+        labels += columns.words;
+    }
+}
+
+}  // namespace
+
+template <class Scalar>
+double pairwise_likelihood(Scalar* products, int64_t rows, int64_t columns, LabelBits row_labels,
+                           LabelBits column_labels, double scale, int threads) {
+    if (rows == 0 || columns == 0) return 0;
+    const KernelTable& table = kernels();
+    std::vector<double> of_rows(static_cast<size_t>(rows));
+    const int64_t step = std::max<int64_t>(1, products_a_task / columns);
+    parallel_for((rows + step - 1) / step, threads, nullptr, [&](int64_t task) {
+        std::vector<uint8_t> similar(static_cast<size_t>(columns));
+        for (int64_t row = task * step; row < std::min(rows, (task + 1) * step); ++row) {
+            mark_similar(row_labels.data + row * row_labels.words, column_labels, similar);
+            Scalar* values = products + row * columns;
+            double& loss = of_rows[static_cast<size_t>(row)];
+            if constexpr (std::is_same_v<Scalar, float>)
+                loss = table.pair_likelihood_f32(values, similar.data(), similar.size(),
+                                                 static_cast<float>(scale));
+            else
+                loss = table.pair_likelihood_f64(values, similar.data(), similar.size(), scale);
+        }
+    });
+    double sum = 0;
+    for (const double loss : of_rows) sum += loss;
+    return sum;
+}
+
+template double pairwise_likelihood(float*, int64_t, int64_t, LabelBits, LabelBits, double, int);
+template double pairwise_likelihood(double*, int64_t, int64_t, LabelBits, LabelBits, double, int);
+
+}  // namespace hashcore

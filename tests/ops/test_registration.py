@@ -1,0 +1,60 @@
+"""What PyTorch asks of an op: its schema, its shapes, its gradient, and that graphs hold it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hashcore import ops
+
+LABELS = torch.nn.functional.one_hot(torch.arange(6) % 3, 3).bool()
+U = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+V = torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+TRIPLETS = (LABELS, LABELS, 0.2, "all", False, True, True, "hinge", False)
+CALLS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "pack_sign": ((U,),),
+    "triplet_mining": (
+        (U, V, *TRIPLETS, False),
+        (U.clone().requires_grad_(), V.clone().requires_grad_(), *TRIPLETS, True),
+    ),
+    "pairwise_likelihood": (
+        (U, V, LABELS, LABELS, 0.5, False),
+        (U.clone().requires_grad_(), V.clone().requires_grad_(), LABELS, LABELS, 0.5, True),
+    ),
+    "relaxed_sign": (
+        (U.clone().requires_grad_(), None, "power_1", 1.0, 0.0),
+        (U.clone().requires_grad_(), V.sign(), "polarisation", 1.0, 2.0),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_pytorch_finds_nothing_amiss(name: str) -> None:
+    for arguments in CALLS[name]:
+        torch.library.opcheck(getattr(torch.ops.hashcore, name).default, arguments)
+
+
+def losses(u: Tensor, v: Tensor) -> Tensor:
+    return (
+        ops.triplet_mining_loss(u, v, LABELS, LABELS, margin=0.2, weighting="ndcg")
+        + ops.pairwise_likelihood_loss(u, v, LABELS, LABELS)
+        + ops.relaxed_sign_loss(u, quantisation_weight=1.0, balance_weight=1.0)
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_one_graph_holds_them_all() -> None:
+    compiled = torch.compile(losses, fullgraph=True, backend="aot_eager")
+    found = []
+    for f in (losses, compiled):
+        u, v = (x.clone().requires_grad_() for x in (U, V))
+        f(u, v).backward()  # type: ignore[no-untyped-call]
+        found.append((u.grad, v.grad))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+    packed = torch.compile(ops.pack_sign, fullgraph=True, backend="aot_eager")
+    assert torch.equal(packed(U), ops.pack_sign(U))
