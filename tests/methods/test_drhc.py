@@ -1,36 +1,43 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from hashcore.methods import DRHC, DRHCConfig, drhc, losses, relevance
+from hashcore.methods import DRHC, DRHCConfig, losses, relevance
+from hashcore.ops import OPS, OpsName
 from methods import oracles
 from methods.oracles import outputs
 from methods.problems import FEATURES, SMALL, batch, begin, small
 
 
+def ranges(u: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """R of one modality as loops over its values."""
+    excess = [abs(x) - 1 for x in u.ravel()]
+    pairs = zip(u.ravel(), target.ravel(), strict=True)
+    return {
+        "dsh": oracles.mean([abs(e) + 0.7 * torch.clamp(e, min=0) for e in excess]),
+        "cubic": oracles.mean([abs(e) ** 3 for e in excess]),
+        "polarisation": oracles.mean([torch.clamp(0.8 - x * t, min=0) for x, t in pairs]),
+    }
+
+
 @pytest.mark.parametrize("equal", [False, True], ids=["random", "all equal"])
-def test_range_terms(equal: bool) -> None:
-    u = oracles.equal_outputs() if equal else outputs(9)
-    target = torch.where(outputs(10) > 0, 1.0, -1.0).double()
+@pytest.mark.parametrize("relaxation", ["dsh", "cubic", "polarisation"])
+@pytest.mark.parametrize("ops", OPS)
+def test_range_terms(equal: bool, relaxation: str, ops: OpsName) -> None:
+    changes = {"relaxation": relaxation, "range_weight": 0.7, "polar_margin": 0.8}
+    method: Any = small("drhc", changes, FEATURES)
+    method.compute_with(OPS[ops])
 
-    def dsh(u: Tensor) -> Tensor:
-        excess = [abs(x) - 1 for x in u.ravel()]
-        return oracles.mean([abs(e) + 0.7 * torch.clamp(e, min=0) for e in excess])
+    def oracle(u: Tensor, v: Tensor) -> Tensor:
+        target = torch.where(u + v > 0, 1.0, -1.0).double()
+        return ranges(u, target)[relaxation] + ranges(v, target)[relaxation]
 
-    def cubic(u: Tensor) -> Tensor:
-        return oracles.mean([abs(abs(x) - 1) ** 3 for x in u.ravel()])
-
-    def polarisation(u: Tensor) -> Tensor:
-        pairs = zip(u.ravel(), target.ravel(), strict=True)
-        return oracles.mean([torch.clamp(0.8 - x * t, min=0) for x, t in pairs])
-
-    oracles.assert_equal(lambda u: drhc.range_dsh(u, 0.7), dsh, u)
-    oracles.assert_equal(drhc.range_cubic, cubic, u)
-    oracles.assert_equal(lambda u: drhc.range_polarisation(u, target, 0.8), polarisation, u)
+    drawn = (oracles.equal_outputs(),) * 2 if equal else (outputs(9), outputs(10))
+    oracles.assert_equal(method._range, oracle, *drawn)
 
 
 def test_tanh_sharpens_from_epoch_to_epoch() -> None:
@@ -53,17 +60,12 @@ def test_terms_are_made_of_these_losses(relaxation: str) -> None:
     method, data = small("drhc", changes, FEATURES).eval(), batch(FEATURES)
     begin(method, data)
     u, v = method.encode_image(data.image), method.encode_text(data.text)
-    r = relevance.shared_labels(data.labels, data.labels)
-    distance, joint = losses.cosine_distance(u, v), losses.joint_codes(u, v)
-    ranges: dict[str, Callable[[Tensor], Tensor]] = {
-        "dsh": lambda x: drhc.range_dsh(x, 0.7),
-        "cubic": drhc.range_cubic,
-        "polarisation": lambda x: drhc.range_polarisation(x, joint, 0.8),
-    }
+    similar = relevance.shared_labels(data.labels, data.labels) > 0
+    joint = torch.where(u + v > 0, 1.0, -1.0)
     expected = {
-        "ranking": losses.bidirectional_ranking(distance, r, 0.3, graded=True),
-        "pair": losses.pair_loss(distance, r > 0, 0.5),
-        "range": ranges[relaxation](u) + ranges[relaxation](v),
+        "ranking": losses.bidirectional_ranking(OPS["reference"], u, v, data.labels, 0.3),
+        "pair": losses.pair_loss(losses.cosine_distance(u, v), similar, 0.5),
+        "range": ranges(u, joint)[relaxation] + ranges(v, joint)[relaxation],
     }
     found = method.losses(data, "main").detached()
     assert found.keys() == expected.keys()

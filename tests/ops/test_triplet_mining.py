@@ -77,6 +77,20 @@ def test_inside_one_modality(rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("mining", MININGS)
+@pytest.mark.parametrize("penalty", ["hinge", "logistic"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_distances_far_apart(mining: str, penalty: str, dtype: torch.dtype) -> None:
+    anchors, candidates, *labels = draw(13, 9, 8, 3, single=True, dtype=dtype)
+    batch = 12 * anchors, 12 * candidates, labels[0], labels[1]
+    rule = {"mining": mining, "penalty": penalty, "similarity": "inner"}
+    loss, of_a, _ = loss_and_gradients(triplet_mining_loss_reference, batch, margin=0.3, **rule)
+    assert loss.isfinite()
+    assert loss > 100 or mining == "semi_hard"  # whose negatives are near by
+    assert of_a.isfinite().all()
+    compare(batch, 1e-10 if dtype == torch.float64 else 2e-5, margin=0.3, **rule)
+
+
+@pytest.mark.parametrize("mining", MININGS)
 @pytest.mark.parametrize("weighting", [None, "ndcg"])
 @pytest.mark.parametrize("labels", ["none", "all", "one class", "all but one"])
 def test_batches_with_few_triplets(mining: str, weighting: str | None, labels: str) -> None:

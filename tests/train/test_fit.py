@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from hashcore import FormatError
 from hashcore.data import CrossModalDataset
 from hashcore.methods import BranchConfig, DRHCConfig, DTHConfig
+from hashcore.ops import OPS, Ops
 from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit
 from hashcore.train import loop as loop_module
 from hashcore.train.fit import carve
@@ -52,6 +54,43 @@ def test_the_same_seed_gives_the_same_codes(method: str, features: CrossModalDat
     torch.rand(7)
     assert codes(train(features, method), features) == first
     assert codes(train(features, method, seed=1), features) != first
+
+
+@pytest.mark.parametrize("method", ["midrm", "drhc", "dth", "gancmh", "dhsl", "dch_scr"])
+@pytest.mark.parametrize("coded", ["outputs", "classes"])
+def test_references_give_the_training_of_the_fused_ops(
+    method: str, coded: Literal["outputs", "classes"], features: CrossModalDataset
+) -> None:
+    """Up to rounding, which Adam enlarges where a gradient is nothing else."""
+    calls: list[str] = []
+    counted = Ops(*(counting(op, calls) for op in OPS["reference"]))
+    means: list[dict[str, float]] = []
+    run_epoch = loop_module.Loop.epoch
+
+    def watched(self: Any, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
+        means.append(run_epoch(self, epoch, on_step))
+        return means[-1]
+
+    few = {"epochs": 1, "lr": 1e-4, "validation": 0.0, "selection": "last", "codes": coded}
+    config = dataclasses.replace(QUICK, **few)  # type: ignore[arg-type]
+    outputs = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(OPS, "reference", counted)
+        patch.setattr(loop_module.Loop, "epoch", watched)
+        for ops in OPS:
+            hasher = fit(features, method, 16, None, dataclasses.replace(config, ops=ops))
+            assert bool(calls) == (ops == "reference")
+            outputs.append(np.unpackbits(hasher.encode_image(features.image)))
+    assert means[0] == pytest.approx(means[1], rel=1e-3, abs=1e-6)
+    assert (outputs[0] == outputs[1]).mean() > 0.97
+
+
+def counting(op: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def counted(*args: Any, **options: Any) -> Any:
+        calls.append(op.__name__)
+        return op(*args, **options)
+
+    return counted
 
 
 def test_the_callers_random_state_is_left_alone(features: CrossModalDataset) -> None:

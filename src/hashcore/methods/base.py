@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hashcore.ops import OPS, Ops
+
 Kind = Literal["features", "pixels", "tokens"]
 Modality = Literal["image", "text"]
 Role = Literal["any", "database"]
@@ -134,6 +136,7 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.spec = spec
+        self.ops = OPS["fused"]
         self._gather: Callable[[Tensor], Tensor] | None = None
 
     @abstractmethod
@@ -165,6 +168,10 @@ class Method(nn.Module, ABC):
     def gather_with(self, gather: Callable[[Tensor], Tensor] | None) -> None:
         """Let `gather` collect rows from all processes; None for one process."""
         self._gather = gather
+
+    def compute_with(self, ops: Ops) -> None:
+        """Let losses be computed by these; the fused ones until then."""
+        self.ops = ops
 
     @property
     def code_bits(self) -> int:

@@ -33,6 +33,7 @@ from hashcore.methods.base import (
 )
 from hashcore.methods.decoding import confident_codes, expected_precision_codes
 from hashcore.methods.label_codes import LabelEncoder
+from hashcore.ops import Ops
 
 Side = Literal["query", "database"]
 _OUTPUTS = 128
@@ -154,6 +155,12 @@ class ClassCoded(Method):
         super().gather_with(gather)
         for member in self._classifiers():
             member.method.gather_with(gather)
+
+    def compute_with(self, ops: Ops) -> None:
+        """As the method's."""
+        super().compute_with(ops)
+        for member in self._classifiers():
+            member.method.compute_with(ops)
 
     def begin_fit(self, rows: int) -> None:
         """As the method's."""

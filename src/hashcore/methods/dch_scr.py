@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from hashcore.methods.base import Batch, Components, InputSpec, LossTerms, Method, ProblemSpec, Term
 from hashcore.methods.branches import BranchConfig, build_branch
-from hashcore.methods.losses import cosine, joint_codes, quantisation
+from hashcore.methods.losses import cosine, joint_codes
 from hashcore.methods.relevance import (
     Triplets,
     ndcg_weights,
@@ -192,9 +192,8 @@ class DCHSCR(Method):
         with torch.autocast(u.device.type, enabled=False):
             terms = self._similarity_terms(u, v, features, batch.labels)
             codes = joint_codes(u, v)
-            terms["quantisation"] = Term(
-                self.config.quantisation, quantisation(u, codes) + quantisation(v, codes)
-            )
+            quantised = [self.ops.relaxed_sign_terms(x, codes).quantisation for x in (u, v)]
+            terms["quantisation"] = Term(self.config.quantisation, quantised[0] + quantised[1])
             if classes:
                 truth = batch.labels.float()
                 entropies = [F.binary_cross_entropy_with_logits(x, truth) for x in classes]

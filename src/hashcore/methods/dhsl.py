@@ -37,9 +37,7 @@ from hashcore.methods.base import Batch, Components, InputSpec, LossTerms, Metho
 from hashcore.methods.branches import BranchConfig, build_stem, hidden_layers, output_layers
 from hashcore.methods.losses import (
     bidirectional_ranking,
-    cosine_distance,
     joint_codes,
-    quantisation,
 )
 from hashcore.methods.relevance import shared_labels
 
@@ -201,7 +199,7 @@ class DHSL(Method):
         with torch.autocast(image.device.type, enabled=False):
             relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
             terms = self._relation_terms(relations, relevance > 0)
-            terms |= self._code_terms(image, text, relevance)
+            terms |= self._code_terms(image, text, batch.labels)
         return LossTerms(terms)
 
     def _relation_terms(self, relations: dict[str, Tensor], similar: Tensor) -> dict[str, Term]:
@@ -214,14 +212,12 @@ class DHSL(Method):
             terms["intra"] = Term(config.relation * config.intra, values["image"] + values["text"])
         return terms
 
-    def _code_terms(self, image: Tensor, text: Tensor, relevance: Tensor) -> dict[str, Term]:
+    def _code_terms(self, image: Tensor, text: Tensor, labels: Tensor) -> dict[str, Term]:
         config, terms = self.config, {}
         if config.triplet:
-            distance = cosine_distance(image, text)  # [B, B]
-            ranking = bidirectional_ranking(distance, relevance, config.margin, graded=True)
+            ranking = bidirectional_ranking(self.ops, image, text, labels, config.margin)
             terms["ranking"] = Term(config.triplet, ranking)
         codes = joint_codes(image, text)  # [B, K]
-        terms["quantise"] = Term(
-            config.quantisation, quantisation(image, codes) + quantisation(text, codes)
-        )
+        quantised = [self.ops.relaxed_sign_terms(x, codes).quantisation for x in (image, text)]
+        terms["quantise"] = Term(config.quantisation, quantised[0] + quantised[1])
         return terms

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hashcore.methods.base import (
@@ -42,6 +41,7 @@ from hashcore.methods.losses import (
 from hashcore.methods.relevance import shared_labels
 
 Relaxation = Literal["dsh", "cubic", "polarisation", "tanh"]
+_PENALTIES = {"dsh": "power_1", "cubic": "power_3", "polarisation": "polarisation"}
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,6 @@ class DRHCConfig:
     """m'' of "polarisation"."""
     tanh_growth: float = 10.0
     """Last beta of "tanh"; it grows geometrically from 1."""
-
-
-def range_dsh(u: Tensor, rho: float) -> Tensor:
-    """mean| |u| - 1 | + rho mean[ |u| - 1 ]_+ for outputs u, `[B, K]`."""
-    excess = u.abs() - 1
-    return excess.abs().mean() + rho * F.relu(excess).mean()
-
-
-def range_cubic(u: Tensor) -> Tensor:
-    """mean| |u| - 1 |^3 for outputs u, `[B, K]`."""
-    return (u.abs() - 1).abs().pow(3).mean()
-
-
-def range_polarisation(u: Tensor, target: Tensor, margin: float) -> Tensor:
-    """mean[ m'' - u t ]_+ for outputs u and targets t in -1, +1, both `[B, K]`."""
-    return F.relu(margin - u * target).mean()
 
 
 class DRHC(Method):
@@ -131,7 +115,7 @@ class DRHC(Method):
         config = self.config
         relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
         distance = cosine_distance(image, text)  # [B, B]
-        ranking = bidirectional_ranking(distance, relevance, config.margin, graded=True)
+        ranking = bidirectional_ranking(self.ops, image, text, batch.labels, config.margin)
         pairs = pair_loss(distance, relevance > 0, config.pair_margin)
         terms = {"ranking": Term(1.0, ranking), "pair": Term(config.pair, pairs)}
         if config.relaxation != "tanh":
@@ -139,15 +123,26 @@ class DRHC(Method):
         return LossTerms(terms)
 
     def _range(self, image: Tensor, text: Tensor) -> Tensor:
+        """R of both modalities.
+
+        "dsh": mean| |u| - 1 | + rho mean[ |u| - 1 ]_+; "cubic": mean| |u| - 1 |^3; "polarisation":
+        mean[ m'' - u t ]_+, t the joint codes.
+        """
         config = self.config
-        if config.relaxation == "dsh":
-            return range_dsh(image, config.range_weight) + range_dsh(text, config.range_weight)
-        if config.relaxation == "cubic":
-            return range_cubic(image) + range_cubic(text)
-        target = joint_codes(image, text)
-        return range_polarisation(image, target, config.polar_margin) + range_polarisation(
-            text, target, config.polar_margin
-        )
+        polar = config.relaxation == "polarisation"
+        target = joint_codes(image, text) if polar else None
+        total = image.new_zeros(())
+        for outputs in (image, text):
+            terms = self.ops.relaxed_sign_terms(
+                outputs,
+                target,
+                relaxation=_PENALTIES[config.relaxation],
+                margin=config.polar_margin,
+            )
+            total = total + terms.relaxation
+            if config.relaxation == "dsh":
+                total = total + config.range_weight * terms.excess
+        return total
 
     def _bound(self, output: Tensor) -> Tensor:
         return torch.tanh(self.beta * output) if self.config.relaxation == "tanh" else output

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hashcore.methods.base import (
@@ -33,8 +32,7 @@ from hashcore.methods.base import (
     Term,
 )
 from hashcore.methods.branches import BranchConfig, build_branch, output_layers
-from hashcore.methods.losses import bit_balance, joint_codes, quantisation
-from hashcore.methods.relevance import Triplets, shared_labels, triplets
+from hashcore.methods.losses import joint_codes
 
 
 @dataclass(frozen=True)
@@ -60,22 +58,6 @@ class DTHConfig:
     """Standardise every output over the batch, so that codes cannot collapse into one."""
     head: Literal["linear", "tanh"] = "linear"
     """Last layer: plain, or bounded to -1..1."""
-
-
-def triplet_likelihood(theta: Tensor, t: Triplets, alpha: float) -> Tensor:
-    """Negative mean log-likelihood of the triplet labels, -mean[Delta - ln(1 + e^Delta)].
-
-    Args:
-        theta: half inner products, `[B, B]`, anchors in rows.
-        t: valid triplets.
-        alpha: margin, in units of theta.
-
-    Returns:
-        Scalar; 0 when there is no triplet.
-    """
-    own = theta.index_select(0, t.anchor)  # [P, B]
-    delta = own.gather(1, t.positive[:, None]) - own - alpha  # [P, B]
-    return (F.softplus(-delta) * t.negative).sum() / t.negative.sum().clamp(min=1)
 
 
 class DTH(Method):
@@ -121,24 +103,37 @@ class DTH(Method):
             return self._terms(image, text, batch)
 
     def _terms(self, image: Tensor, text: Tensor, batch: Batch) -> LossTerms:
-        config, alpha = self.config, self.config.margin * self.spec.bits
-        relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
-        across = triplets(relevance, graded=config.graded)
-        inside = triplets(relevance, graded=config.graded, exclude_self=True)
-        theta = image @ text.T / 2  # [B, B]
-        inter = triplet_likelihood(theta, across, alpha) + triplet_likelihood(
-            theta.T, across, alpha
-        )
+        config = self.config
+        labels = batch.labels
+        inter = self._likelihood(image, text, labels) + self._likelihood(text, image, labels)
         terms = {"inter": Term(1.0, inter)}
         if config.intra:
-            own = [triplet_likelihood(u @ u.T / 2, inside, alpha) for u in (image, text)]
+            own = [self._likelihood(u, u, labels, exclude_self=True) for u in (image, text)]
             terms["intra"] = Term(config.intra, own[0] + own[1])
         codes = self.codes[batch.rows]  # [B, K]
-        terms["regular"] = Term(
-            config.regularity, quantisation(image, codes) + quantisation(text, codes)
-        )
-        terms["balance"] = Term(config.balance, bit_balance(image) + bit_balance(text))
+        of_image, of_text = (self.ops.relaxed_sign_terms(u, codes) for u in (image, text))
+        terms["regular"] = Term(config.regularity, of_image.quantisation + of_text.quantisation)
+        terms["balance"] = Term(config.balance, of_image.balance + of_text.balance)
         return LossTerms(terms)
+
+    def _likelihood(
+        self, anchors: Tensor, candidates: Tensor, labels: Tensor, *, exclude_self: bool = False
+    ) -> Tensor:
+        """Negative mean log-likelihood of the triplet labels; 0 when there is no triplet.
+
+        -[Delta - ln(1 + e^Delta)] is ln(1 + e^-Delta).
+        """
+        return self.ops.triplet_mining_loss(
+            anchors / 2,
+            candidates,
+            labels,
+            labels,
+            margin=self.config.margin * self.spec.bits,
+            similarity="inner",
+            graded=self.config.graded,
+            penalty="logistic",
+            exclude_self=exclude_self,
+        )
 
     def _bound(self, output: Tensor) -> Tensor:
         return torch.tanh(output) if self.config.head == "tanh" else output

@@ -50,7 +50,6 @@ from hashcore.methods.base import (
     Term,
 )
 from hashcore.methods.branches import BranchConfig, build_branch, hidden_layers
-from hashcore.methods.losses import pairwise_likelihood, quantisation
 from hashcore.methods.relevance import shared_labels
 
 LEAK = 0.2
@@ -288,7 +287,7 @@ class GANCMH(Method):
         """What the generators minimise."""
         config = self.config
         with torch.autocast(image.code.device.type, enabled=False):
-            terms = self._code_terms(image.code, text.code, shared_labels(labels, labels) > 0)
+            terms = self._code_terms(image.code, text.code, labels)
         both = ("image", image), ("text", text)
         if config.classification:
             losses = [classification_loss(self.classifier(x.common), labels) for _, x in both]
@@ -310,13 +309,16 @@ class GANCMH(Method):
             terms["reconstruction"] = Term(config.reconstruction, losses[0] + losses[1])
         return LossTerms(terms)
 
-    def _code_terms(self, u: Tensor, v: Tensor, similar: Tensor) -> dict[str, Term]:
+    def _code_terms(self, u: Tensor, v: Tensor, labels: Tensor) -> dict[str, Term]:
         config = self.config
-        terms = {"inter": Term(1.0, pairwise_likelihood(config.scale * u @ v.T, similar))}
+
+        def likelihood(a: Tensor, b: Tensor) -> Tensor:
+            return self.ops.pairwise_likelihood_loss(a, b, labels, labels, scale=config.scale)
+
+        terms = {"inter": Term(1.0, likelihood(u, v))}
         if config.intra:
-            own = [pairwise_likelihood(config.scale * x @ x.T, similar) for x in (u, v)]
-            terms["intra"] = Term(config.intra, own[0] + own[1])
-        to_codes = [quantisation(x, torch.where(x > 0, 1.0, -1.0)) for x in (u, v)]
+            terms["intra"] = Term(config.intra, likelihood(u, u) + likelihood(v, v))
+        to_codes = [self.ops.relaxed_sign_terms(x).quantisation for x in (u, v)]
         terms["quantisation"] = Term(config.quantisation, to_codes[0] + to_codes[1])
         return terms
 

@@ -108,8 +108,10 @@ class MIDRM(Method):
         relevance = shared_labels(batch.labels, batch.labels)  # [B, B]
         distance = cosine_distance(image, text)  # [B, B]
         ranking = bidirectional_ranking(
-            distance,
-            relevance,
+            self.ops,
+            image,
+            text,
+            batch.labels,
             config.margin,
             graded=config.graded,
             hardest=config.mining == "hardest",

@@ -1,5 +1,6 @@
 """Training ops that are fused where there is a kernel, each with its reference in plain PyTorch."""
 
+from hashcore.ops.choice import OPS, Ops, OpsName
 from hashcore.ops.packing import pack_sign, pack_sign_reference
 from hashcore.ops.pairwise_likelihood import (
     pairwise_likelihood_loss,
@@ -16,6 +17,9 @@ from hashcore.ops.relaxed_sign import (
 from hashcore.ops.triplet_mining import triplet_mining_loss, triplet_mining_loss_reference
 
 __all__ = [
+    "OPS",
+    "Ops",
+    "OpsName",
     "RelaxedSignTerms",
     "decorrelation",
     "pack_sign",

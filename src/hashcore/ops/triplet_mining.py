@@ -131,7 +131,7 @@ def triplet_mining_loss_reference(
     weight = _ndcg_weights(shared, kept, valid) if weighting else torch.ones_like(distance[:1, :1])
     mined = {"all": _all, "hard": _hard, "semi_hard": _semi_hard}[mining](distance, level, valid)
     x = margin + distance[:, :, None] - distance[:, None, :]
-    cost = F.relu(x) if penalty == "hinge" else F.softplus(x, threshold=100)
+    cost = F.relu(x) if penalty == "hinge" else torch.logaddexp(x, torch.zeros_like(x))
     counted = mined & (x > 0) if penalty == "hinge" else mined
     total = (cost * weight).masked_fill(~mined, 0).sum()
     return total / counted.sum().clamp(min=1)

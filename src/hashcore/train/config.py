@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hashcore.ops import OpsName
+
 Selection = Literal["refit", "best", "last"]
 
 
@@ -52,6 +54,9 @@ class TrainConfig:
     """Epochs between validations."""
     patience: int = 0
     """Stop choosing after this many validations without a better one; 0 never stops early."""
+    ops: OpsName = "fused"
+    """What computes the losses: the fused ops, or their references in plain PyTorch. Both give the
+    same training up to rounding."""
     device: str = "auto"
     """"cpu", "cuda", "cuda:1", ...; "auto" takes a GPU when there is one."""
     amp: bool = False

@@ -30,7 +30,7 @@ from hashcore.train.rows import Rows, chunks
 if TYPE_CHECKING:
     from hashcore.data import CrossModalDataset
 
-FREE_TO_DIFFER = {"checkpoint_dir", "resume", "progress", "device"}
+FREE_TO_DIFFER = {"checkpoint_dir", "resume", "progress", "device", "ops"}
 """Fields of `TrainConfig` that a resumed run may change."""
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashcore.methods import Batch, Phase
+from hashcore.ops import OPS
 from hashcore.train import distributed
 from hashcore.train.checkpoint import under, with_prefix
 from hashcore.train.config import TrainConfig
@@ -53,6 +54,7 @@ class Loop:
         self.optimisers = [_optimiser(phase, config) for phase in self.phases]
         self.processes = distributed.current()
         self.losses = self.processes.spread(self.network, self.phases, self.batch_size)
+        self.network.compute_with(OPS[config.ops])
         self.network.begin_fit(len(rows))
 
     def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
