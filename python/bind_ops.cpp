@@ -38,18 +38,27 @@ Array<Scalar> numbers(py::handle object, const char* name, const std::vector<py:
     return array;
 }
 
-/// Labels of rows, a bit a class, in whole words.
-struct LabelsArg {
-    Array<uint64_t> array;
-    LabelBits bits;
+/// Products [rows, columns], to be written to, and the labels of both as bits in whole words.
+template <class Scalar>
+struct PairsArg {
+    Array<Scalar> products;
+    Array<uint64_t> row_labels, column_labels;
+    py::ssize_t rows, columns, words;
 
-    LabelsArg(py::handle object, const char* name, py::ssize_t rows, py::ssize_t words)
-        : array(numbers<uint64_t>(object, name, {rows, words})), bits{array.data(), words} {}
+    PairsArg(const py::array& values, const py::array& of_rows, const py::array& of_columns) {
+        if (values.ndim() != 2) fail_value("products", "[rows, columns]", describe(values));
+        if (of_rows.ndim() != 2) fail_value("row_labels", "[rows, words]", describe(of_rows));
+        rows = values.shape(0);
+        columns = values.shape(1);
+        words = of_rows.shape(1);
+        products = numbers<Scalar>(values, "products", {rows, columns});
+        row_labels = numbers<uint64_t>(of_rows, "row_labels", {rows, words});
+        column_labels = numbers<uint64_t>(of_columns, "column_labels", {columns, words});
+    }
+
+    LabelBits row_bits() const { return {row_labels.data(), words}; }
+    LabelBits column_bits() const { return {column_labels.data(), words}; }
 };
-
-py::ssize_t words_of(const py::array& labels) {
-    return labels.ndim() == 2 ? labels.shape(1) : 0;
-}
 
 template <class Scalar>
 const Scalar* optional_numbers(const std::optional<py::array>& object, const char* name,
@@ -79,8 +88,8 @@ Penalty penalty_arg(const std::string& name) {
 }
 
 /// In place of products [rows, columns] come the derivatives, where those are asked for.
-py::tuple mine(py::array products, const py::array& row_labels, const py::array& column_labels,
-               const std::optional<py::array>& row_squares,
+py::tuple mine(const py::array& products, const py::array& row_labels,
+               const py::array& column_labels, const std::optional<py::array>& row_squares,
                const std::optional<py::array>& column_squares, std::optional<int64_t> own_column,
                double margin, const std::string& mining, const std::string& penalty, bool graded,
                bool weighted, bool differentiate) {
@@ -88,43 +97,35 @@ py::tuple mine(py::array products, const py::array& row_labels, const py::array&
         fail_value("column_squares", "to be given where row_squares is", "one of both");
     const TripletRule rule{mining_arg(mining), penalty_arg(penalty), graded, weighted, margin};
     return with_float(products, "products", [&]<class Scalar>() {
-        if (products.ndim() != 2) fail_value("products", "[rows, columns]", describe(products));
-        const py::ssize_t rows = products.shape(0);
-        const py::ssize_t columns = products.shape(1);
-        auto values = numbers<Scalar>(products, "products", {rows, columns});
-        const LabelsArg anchors(row_labels, "row_labels", rows, words_of(row_labels));
-        const LabelsArg candidates(column_labels, "column_labels", columns, words_of(row_labels));
-        const ProductBlock<Scalar> block{
-            values.mutable_data(),
-            rows,
-            columns,
-            optional_numbers<Scalar>(row_squares, "row_squares", {rows}),
-            optional_numbers<Scalar>(column_squares, "column_squares", {columns}),
-            own_column.value_or(-1)};
-        if (own_column && (*own_column < 0 || *own_column + rows > columns))
+        PairsArg<Scalar> pairs(products, row_labels, column_labels);
+        if (own_column && (*own_column < 0 || *own_column + pairs.rows > pairs.columns))
             fail_value("own_column", "a column for each row", std::to_string(*own_column));
+        const ProductBlock<Scalar> block{
+            pairs.products.mutable_data(),
+            pairs.rows,
+            pairs.columns,
+            optional_numbers<Scalar>(row_squares, "row_squares", {pairs.rows}),
+            optional_numbers<Scalar>(column_squares, "column_squares", {pairs.columns}),
+            own_column.value_or(-1)};
         TripletSums sums{};
         {
             const ReleasedGil released;
-            sums = mine_triplets(block, anchors.bits, candidates.bits, rule, differentiate, 0);
+            sums =
+                mine_triplets(block, pairs.row_bits(), pairs.column_bits(), rule, differentiate, 0);
         }
         return py::make_tuple(sums.loss, sums.weight, sums.triplets, sums.counted);
     });
 }
 
 /// In place of products [rows, columns] come the derivatives by theta.
-double likelihood(py::array products, const py::array& row_labels, const py::array& column_labels,
-                  double scale) {
+double likelihood(const py::array& products, const py::array& row_labels,
+                  const py::array& column_labels, double scale) {
     return with_float(products, "products", [&]<class Scalar>() {
-        if (products.ndim() != 2) fail_value("products", "[rows, columns]", describe(products));
-        const py::ssize_t rows = products.shape(0);
-        const py::ssize_t columns = products.shape(1);
-        auto values = numbers<Scalar>(products, "products", {rows, columns});
-        const LabelsArg first(row_labels, "row_labels", rows, words_of(row_labels));
-        const LabelsArg second(column_labels, "column_labels", columns, words_of(row_labels));
-        Scalar* data = values.mutable_data();
+        PairsArg<Scalar> pairs(products, row_labels, column_labels);
+        Scalar* values = pairs.products.mutable_data();
         const ReleasedGil released;
-        return pairwise_likelihood(data, rows, columns, first.bits, second.bits, scale, 0);
+        return pairwise_likelihood(values, pairs.rows, pairs.columns, pairs.row_bits(),
+                                   pairs.column_bits(), scale, 0);
     });
 }
 
@@ -139,23 +140,35 @@ RelaxedSignRule rule_of(const std::string& relaxation, double margin, double bet
     return {named(), margin, beta};
 }
 
+/// Outputs [rows, bits], and targets like them or none.
+template <class Scalar>
+struct OutputsArg {
+    Array<Scalar> values;
+    const Scalar* targets;
+    py::ssize_t rows, bits;
+
+    OutputsArg(const py::array& outputs, const std::optional<py::array>& wanted) {
+        if (outputs.ndim() != 2 || outputs.shape(1) == 0)
+            fail_value("values", "[rows, bits]", describe(outputs));
+        rows = outputs.shape(0);
+        bits = outputs.shape(1);
+        values = numbers<Scalar>(outputs, "values", {rows, bits});
+        targets = optional_numbers<Scalar>(wanted, "targets", {rows, bits});
+    }
+};
+
 /// (relaxation, excess, quantisation) and columns [bits].
 py::tuple sign_sums(const py::array& values, const std::optional<py::array>& targets,
                     const std::string& relaxation, double margin, double beta) {
     const RelaxedSignRule rule = rule_of(relaxation, margin, beta);
     return with_float(values, "values", [&]<class Scalar>() {
-        if (values.ndim() != 2 || values.shape(1) == 0)
-            fail_value("values", "[rows, bits]", describe(values));
-        const py::ssize_t rows = values.shape(0);
-        const py::ssize_t bits = values.shape(1);
-        const auto own = numbers<Scalar>(values, "values", {rows, bits});
-        const Scalar* data = own.data();
-        const Scalar* wanted = optional_numbers<Scalar>(targets, "targets", {rows, bits});
-        auto columns = new_array<double>({bits});
+        const OutputsArg<Scalar> outputs(values, targets);
+        const Scalar* data = outputs.values.data();
+        auto columns = new_array<double>({outputs.bits});
         RelaxedSignSums sums{0, 0, 0, columns.mutable_data()};
         {
             const ReleasedGil released;
-            relaxed_sign_sums(data, wanted, rows, bits, rule, 0, sums);
+            relaxed_sign_sums(data, outputs.targets, outputs.rows, outputs.bits, rule, 0, sums);
         }
         return py::make_tuple(sums.relaxation, sums.excess, sums.quantisation, columns);
     });
@@ -165,22 +178,18 @@ py::tuple sign_sums(const py::array& values, const std::optional<py::array>& tar
 void sign_slopes(const py::array& values, const std::optional<py::array>& targets,
                  const std::string& relaxation, double margin, double beta, double of_relaxation,
                  double of_excess, double of_quantisation, const py::array& of_columns,
-                 py::array slopes) {
+                 const py::array& slopes) {
     const RelaxedSignRule rule = rule_of(relaxation, margin, beta);
     with_float(values, "values", [&]<class Scalar>() {
-        if (values.ndim() != 2 || values.shape(1) == 0)
-            fail_value("values", "[rows, bits]", describe(values));
-        const py::ssize_t rows = values.shape(0);
-        const py::ssize_t bits = values.shape(1);
-        const auto own = numbers<Scalar>(values, "values", {rows, bits});
-        const Scalar* data = own.data();
-        const Scalar* wanted = optional_numbers<Scalar>(targets, "targets", {rows, bits});
-        const auto columns = numbers<double>(of_columns, "of_columns", {bits});
-        auto out = numbers<Scalar>(slopes, "slopes", {rows, bits});
+        const OutputsArg<Scalar> outputs(values, targets);
+        const Scalar* data = outputs.values.data();
+        const auto columns = numbers<double>(of_columns, "of_columns", {outputs.bits});
+        auto out = numbers<Scalar>(slopes, "slopes", {outputs.rows, outputs.bits});
         Scalar* written = out.mutable_data();
         const RelaxedSignWeights weights{of_relaxation, of_excess, of_quantisation, columns.data()};
         const ReleasedGil released;
-        relaxed_sign_slopes(data, wanted, rows, bits, rule, weights, 0, written);
+        relaxed_sign_slopes(data, outputs.targets, outputs.rows, outputs.bits, rule, weights, 0,
+                            written);
     });
 }
 

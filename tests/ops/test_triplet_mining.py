@@ -182,8 +182,9 @@ def test_halves_are_computed_in_float32(dtype: torch.dtype) -> None:
     torch.testing.assert_close(of_a, wide_of_a.to(dtype))
 
 
-def test_memory_that_is_not_contiguous() -> None:
-    batch = draw(10, 12, 10, 3, single=True, dtype=torch.float32)
+@pytest.mark.parametrize("classes", [3, 64])  # a whole word is not padded
+def test_memory_that_is_not_contiguous(classes: int) -> None:
+    batch = draw(10, 12, 10, classes, single=True, dtype=torch.float32)
     turned = tuple(x.T.contiguous().T for x in batch)
     assert not turned[0].is_contiguous()
     assert not turned[2].is_contiguous()

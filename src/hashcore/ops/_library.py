@@ -83,7 +83,7 @@ def blocks(rows: int, columns: int, item_bytes: int) -> Iterator[slice]:
 
 def label_bits(labels: Tensor) -> NDArray[np.uint64]:
     """Sets of labels, bool `[B, C]`, as bits in whole words, `[B, ceil(C / 64)]`."""
-    padded = F.pad(labels, (0, -labels.shape[1] % _WORD_BITS))
+    padded = F.pad(labels, (0, -labels.shape[1] % _WORD_BITS)).contiguous()
     return np.packbits(padded.numpy(), axis=1).view(np.uint64)
 
 
