@@ -21,6 +21,13 @@ phi the inputs themselves, which never learn:
                 pi_ij the present rank of j for i, without gradient                [F: LambdaRank]
     labels      binary cross-entropy of the class scores, both modalities                 [F: SSAH]
     quantise    (|C - u|^2 + |C - v|^2) / BK, C = sign(u + v)                                [R]
+
+What the components bring on wikiData.mat (64 bits, three seeds, I->T / T->I): similarity of labels
+.025/.009 of the mAP `unseen` and .043/.080 `encoded`; alignment .013/.015 and .020/.007; the
+directions inside a modality .014 of T->I `encoded`, while they cost .005 of I->T `unseen`; the
+ranking .010 and NDCG as its strength .019 of T->I `labelled`, and little else. Similarity of
+features changes it by at most .003 `unseen` and `encoded`; the common semantic space costs up to
+.004 there.
 """
 
 from __future__ import annotations

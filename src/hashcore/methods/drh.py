@@ -29,6 +29,9 @@ A head whose mean error of an epoch is no better than chance, .5, starts anew   
 Codes: Kc = 2 takes one bit a head. More symbols are stored one-hot, Kc bits a head, and the Hamming
 distance is twice the number of heads that disagree. The bits that are asked for are what a code
 says, T log2 Kc; more than that is stored where Kc > 2.
+
+What the components bring on wikiData.mat (64 bits, three seeds, I->T / T->I): AdaBoost .071/.037 of
+the mAP `unseen` and .091/.344 `encoded`; ranking .015/.011 and .017/.054.
 """
 
 from __future__ import annotations

@@ -12,6 +12,10 @@ With F, G the image and text outputs, `[B, K]`, and theta_qp = F_q . G_p / 2:
     regularity  (|C - F|^2 + |C - G|^2) / BK,  C = sign(F + G) of every training row,
                 refreshed at the start of each epoch                                 [F: DCMH]
     balance     (|F^T 1|^2 + |G^T 1|^2) / BK: every bit is 1 for half of the rows    [F: DCMH]
+
+What the components bring on wikiData.mat (64 bits, three seeds, I->T / T->I): regularity .031/.022
+of the mAP `unseen` and .034/.025 `encoded`; maximal information .004/.004 `unseen`; the intra-modal
+triplets .004/.011 `encoded`, while they cost .003/.006 `unseen`.
 """
 
 from __future__ import annotations

@@ -26,6 +26,10 @@ fifth batch. The generators (encoders, decoders, classifier, codes) minimise on 
     error           mean |x - x~|^2 + mean |y - y~|^2                                        [R]
 
 Adam with beta1 = .5 moves both [F].
+
+What the components bring on wikiData.mat (64 bits, three seeds, I->T / T->I): the intra-modality
+pairs .011/.047 of the mAP `encoded`, while they cost .012 of T->I `labelled`. The adversaries of
+either kind change it by at most .004, but those inside a modality cost .008 of T->I `labelled`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,10 @@ and r_ij the number of labels that rows i and j share:
     pairs       mean_{r>0} d(f_i, g_j) + mean_{r=0} [m' - d(f_i, g_j)]_+             [R]
 
 Codes [R] are the signs of the embedding about its training mean.
+
+What the components bring on wikiData.mat (64 bits, three seeds, I->T / T->I): pairs .009/.006 of
+the mAP `unseen` and .010/.008 `encoded`; multilabel semantics nothing, for its rows have one label
+each. The triplets cost .024/.022 `unseen` and .007/.008 `encoded` there.
 """
 
 from __future__ import annotations
