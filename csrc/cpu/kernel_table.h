@@ -125,6 +125,25 @@ struct LogisticSums {
     double slope;
 };
 
+/// Of training losses, for values of one type.
+template <class T>
+struct LossKernels {
+    /// Of x = threshold - values[i]; `weight` times each derivative is taken from slopes[i].
+    LogisticSums (*logistic)(const T* values, size_t count, T threshold, double weight,
+                             double* slopes);
+
+    /// Sums ln(1 + e^theta) - similar[i] theta, theta = scale * values[i], and leaves the
+    /// derivative by theta in place of the value.
+    double (*pair_likelihood)(T* values, const uint8_t* similar, size_t count, T scale);
+
+    /// Of rows [rows, bits] at a time; see RelaxedSignRule.
+    void (*relaxed_sign_sums)(const T* values, const T* targets, size_t rows, size_t bits,
+                              const RelaxedSignRule& rule, RelaxedSignSums& sums);
+    void (*relaxed_sign_slopes)(const T* values, const T* targets, size_t rows, size_t bits,
+                                const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
+                                T* slopes);
+};
+
 struct KernelTable {
     const char* name;
 
@@ -186,29 +205,8 @@ struct KernelTable {
 
     RowSumKernels row_sums;
 
-    /// Of x = threshold - values[i]; `weight` times each derivative is taken from slopes[i].
-    LogisticSums (*logistic_f32)(const float* values, size_t count, float threshold, double weight,
-                                 double* slopes);
-    LogisticSums (*logistic_f64)(const double* values, size_t count, double threshold,
-                                 double weight, double* slopes);
-
-    /// Sums ln(1 + e^theta) - similar[i] theta, theta = scale * values[i], and leaves the
-    /// derivative by theta in place of the value.
-    double (*pair_likelihood_f32)(float* values, const uint8_t* similar, size_t count, float scale);
-    double (*pair_likelihood_f64)(double* values, const uint8_t* similar, size_t count,
-                                  double scale);
-
-    /// Of rows [rows, bits] at a time; see RelaxedSignRule.
-    void (*relaxed_sign_sums_f32)(const float* values, const float* targets, size_t rows,
-                                  size_t bits, const RelaxedSignRule& rule, RelaxedSignSums& sums);
-    void (*relaxed_sign_sums_f64)(const double* values, const double* targets, size_t rows,
-                                  size_t bits, const RelaxedSignRule& rule, RelaxedSignSums& sums);
-    void (*relaxed_sign_slopes_f32)(const float* values, const float* targets, size_t rows,
-                                    size_t bits, const RelaxedSignRule& rule,
-                                    const RelaxedSignWeights& weights, float* slopes);
-    void (*relaxed_sign_slopes_f64)(const double* values, const double* targets, size_t rows,
-                                    size_t bits, const RelaxedSignRule& rule,
-                                    const RelaxedSignWeights& weights, double* slopes);
+    LossKernels<float> losses_f32;
+    LossKernels<double> losses_f64;
 };
 
 }  // namespace hashcore

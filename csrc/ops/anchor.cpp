@@ -27,7 +27,7 @@ bool Anchor<Scalar>::take(const ProductBlock<Scalar>& block, int64_t row, LabelB
     const auto own =
         block.own_column < 0 ? shared_.size() : static_cast<size_t>(block.own_column + row);
     count_shared(anchors.data + row * anchors.words, candidates);
-    make_levels(static_cast<int64_t>(own));
+    make_levels(own);
     cut_at_zero_ = block.row_squares != nullptr;
     Scalar poison = 0;
     for (size_t i = 0; i < shared_.size(); ++i) {
@@ -60,10 +60,10 @@ void Anchor<Scalar>::count_shared(const uint64_t* anchor, LabelBits candidates) 
 }
 
 template <class Scalar>
-void Anchor<Scalar>::make_levels(int64_t own) {
+void Anchor<Scalar>::make_levels(size_t own) {
     next_.assign(size_t{most_shared_} + 2, 0);
     for (size_t i = 0; i < shared_.size(); ++i)
-        if (static_cast<int64_t>(i) != own) ++next_[shared_[i] + 1];
+        if (i != own) ++next_[shared_[i] + 1];
     levels_.clear();
     for (uint32_t shared = 0; shared <= most_shared_; ++shared) {
         const size_t begin = next_[shared];

@@ -43,7 +43,7 @@ class Anchor {
 
  private:
     void count_shared(const uint64_t* anchor, LabelBits candidates);
-    void make_levels(int64_t own);
+    void make_levels(size_t own);
     void set_gains();
 
     const bool graded_;

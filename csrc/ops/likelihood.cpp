@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <type_traits>
 #include <vector>
 
 #include "core/thread_pool.h"
@@ -28,7 +27,7 @@ template <class Scalar>
 double pairwise_likelihood(Scalar* products, int64_t rows, int64_t columns, LabelBits row_labels,
                            LabelBits column_labels, double scale, int threads) {
     if (rows == 0 || columns == 0) return 0;
-    const KernelTable& table = kernels();
+    const LossKernels<Scalar>& table = loss_kernels<Scalar>();
     std::vector<double> of_rows(static_cast<size_t>(rows));
     const int64_t step = std::max<int64_t>(1, products_a_task / columns);
     parallel_for((rows + step - 1) / step, threads, nullptr, [&](int64_t task) {
@@ -36,12 +35,8 @@ double pairwise_likelihood(Scalar* products, int64_t rows, int64_t columns, Labe
         for (int64_t row = task * step; row < std::min(rows, (task + 1) * step); ++row) {
             mark_similar(row_labels.data + row * row_labels.words, column_labels, similar);
             Scalar* values = products + row * columns;
-            double& loss = of_rows[static_cast<size_t>(row)];
-            if constexpr (std::is_same_v<Scalar, float>)
-                loss = table.pair_likelihood_f32(values, similar.data(), similar.size(),
-                                                 static_cast<float>(scale));
-            else
-                loss = table.pair_likelihood_f64(values, similar.data(), similar.size(), scale);
+            of_rows[static_cast<size_t>(row)] = table.pair_likelihood(
+                values, similar.data(), similar.size(), static_cast<Scalar>(scale));
         }
     });
     double sum = 0;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <type_traits>
 #include <vector>
 
 #include "core/thread_pool.h"
@@ -29,7 +28,7 @@ void for_row_ranges(int64_t rows, int64_t bits, int threads, const Body& body) {
 template <class Scalar>
 void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
                        const RelaxedSignRule& rule, int threads, RelaxedSignSums& sums) {
-    const KernelTable& table = kernels();
+    const LossKernels<Scalar>& table = loss_kernels<Scalar>();
     const auto width = static_cast<size_t>(bits);
     const auto tasks = static_cast<size_t>((rows + rows_a_task(bits) - 1) / rows_a_task(bits));
     std::vector<double> columns(tasks * width);
@@ -38,11 +37,7 @@ void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows
         RelaxedSignSums& part = parts[task] = {0, 0, 0, columns.data() + task * width};
         const Scalar* own = values + first * bits;
         const Scalar* own_targets = targets == nullptr ? nullptr : targets + first * bits;
-        const auto size = static_cast<size_t>(count);
-        if constexpr (std::is_same_v<Scalar, float>)
-            table.relaxed_sign_sums_f32(own, own_targets, size, width, rule, part);
-        else
-            table.relaxed_sign_sums_f64(own, own_targets, size, width, rule, part);
+        table.relaxed_sign_sums(own, own_targets, static_cast<size_t>(count), width, rule, part);
     });
     sums.relaxation = sums.excess = sums.quantisation = 0;
     std::fill(sums.columns, sums.columns + width, 0.0);
@@ -58,17 +53,13 @@ template <class Scalar>
 void relaxed_sign_slopes(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
                          const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
                          int threads, Scalar* slopes) {
-    const KernelTable& table = kernels();
+    const LossKernels<Scalar>& table = loss_kernels<Scalar>();
     const auto width = static_cast<size_t>(bits);
     for_row_ranges(rows, bits, threads, [&](size_t, int64_t first, int64_t count) {
         const Scalar* own = values + first * bits;
         const Scalar* own_targets = targets == nullptr ? nullptr : targets + first * bits;
-        Scalar* out = slopes + first * bits;
-        const auto size = static_cast<size_t>(count);
-        if constexpr (std::is_same_v<Scalar, float>)
-            table.relaxed_sign_slopes_f32(own, own_targets, size, width, rule, weights, out);
-        else
-            table.relaxed_sign_slopes_f64(own, own_targets, size, width, rule, weights, out);
+        table.relaxed_sign_slopes(own, own_targets, static_cast<size_t>(count), width, rule,
+                                  weights, slopes + first * bits);
     });
 }
 

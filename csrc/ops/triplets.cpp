@@ -35,7 +35,7 @@ class Miner {
  public:
     Miner(int64_t columns, const TripletRule& rule, const std::vector<double>& discounts)
         : rule_(rule),
-          kernels_(kernels()),
+          kernels_(loss_kernels<Scalar>()),
           anchor_(columns, rule.graded, rule.weighted ? &discounts : nullptr),
           slopes_(static_cast<size_t>(columns)) {}
 
@@ -145,21 +145,14 @@ class Miner {
     void add_all_logistic(const Level& level) {
         for (size_t positive = level.begin; positive < level.end; ++positive) {
             for_lower(level, [&](const Level& lower, double weight) {
-                const LogisticSums sums = logistic_sums(lower, threshold(positive), weight);
+                const LogisticSums sums =
+                    kernels_.logistic(anchor_.distances() + lower.begin, lower.size(),
+                                      threshold(positive), weight, slopes_.data() + lower.begin);
                 sums_.loss += weight * sums.loss;
                 slopes_[positive] += weight * sums.slope;
             });
         }
         sums_.counted += static_cast<int64_t>(level.size() * level.begin);
-    }
-
-    LogisticSums logistic_sums(const Level& negatives, Scalar threshold, double weight) {
-        const Scalar* distances = anchor_.distances() + negatives.begin;
-        double* slopes = slopes_.data() + negatives.begin;
-        if constexpr (sizeof(Scalar) == sizeof(float))
-            return kernels_.logistic_f32(distances, negatives.size(), threshold, weight, slopes);
-        else
-            return kernels_.logistic_f64(distances, negatives.size(), threshold, weight, slopes);
     }
 
     void find_hardest(const Level& level) {
@@ -223,7 +216,7 @@ class Miner {
     }
 
     const TripletRule rule_;
-    const KernelTable& kernels_;
+    const LossKernels<Scalar>& kernels_;
     Anchor<Scalar> anchor_;
     TripletSums sums_{};
     bool finite_ = true;

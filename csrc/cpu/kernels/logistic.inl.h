@@ -14,6 +14,15 @@ namespace {
 
 inline constexpr size_t logistic_lanes = 16;
 
+/// Calls step(i, i % logistic_lanes) for every i below `count`.
+template <class Step>
+[[gnu::always_inline]] inline void in_lanes(size_t count, const Step& step) {
+    size_t first = 0;
+    for (; first + logistic_lanes <= count; first += logistic_lanes)
+        for (size_t lane = 0; lane < logistic_lanes; ++lane) step(first + lane, lane);
+    for (size_t lane = 0; first + lane < count; ++lane) step(first + lane, lane);
+}
+
 /// e^x for x <= 0, to two units in the last place; 0 where it would be subnormal, NaN of NaN.
 [[gnu::always_inline]] inline float exp_of_negative(float x) {
     constexpr float to_integer = 0x1.8p23F;  // adding it leaves an integer in the low bits
@@ -81,10 +90,7 @@ LogisticSums logistic_sums(const T* values, size_t count, T threshold, double we
         slope[lane] += one.slope;
         slopes[i] -= weight * static_cast<double>(one.slope);
     };
-    size_t first = 0;
-    for (; first + logistic_lanes <= count; first += logistic_lanes)
-        for (size_t lane = 0; lane < logistic_lanes; ++lane) step(first + lane, lane);
-    for (size_t lane = 0; first + lane < count; ++lane) step(first + lane, lane);
+    in_lanes(count, step);
     LogisticSums sums{0, 0};
     for (size_t i = 0; i < logistic_lanes; ++i) {
         sums.loss += static_cast<double>(loss[i]);
@@ -105,10 +111,7 @@ double pair_likelihood(T* values, const uint8_t* similar, size_t count, T scale)
         loss[lane] += one.loss - is_similar * theta;
         values[i] = one.slope - is_similar;
     };
-    size_t first = 0;
-    for (; first + logistic_lanes <= count; first += logistic_lanes)
-        for (size_t lane = 0; lane < logistic_lanes; ++lane) step(first + lane, lane);
-    for (size_t lane = 0; first + lane < count; ++lane) step(first + lane, lane);
+    in_lanes(count, step);
     double sum = 0;
     for (const T lane : loss) sum += static_cast<double>(lane);
     return sum;

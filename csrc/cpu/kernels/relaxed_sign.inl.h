@@ -56,6 +56,19 @@ template <class Body>
         body(first, size - first < relaxed_sign_chunk ? size - first : relaxed_sign_chunk);
 }
 
+/// Calls body(i, column of i) for `count` values of rows of `bits`, the first of them in `column`,
+/// which becomes that of the value behind the last.
+template <class Body>
+[[gnu::always_inline]] inline void for_columns(size_t count, size_t bits, size_t& column,
+                                               const Body& body) {
+    for (size_t i = 0; i < count;) {
+        const size_t left = bits - column < count - i ? bits - column : count - i;
+        for (size_t j = 0; j < left; ++j) body(i + j, column + j);
+        i += left;
+        column = column + left == bits ? 0 : column + left;
+    }
+}
+
 template <Relaxation relaxation, bool has_targets, class T>
 void add_relaxed_sign_sums(const T* h, const T* targets, size_t count, T margin,
                            RelaxedSignSums& sums) {
@@ -68,10 +81,7 @@ void add_relaxed_sign_sums(const T* h, const T* targets, size_t count, T margin,
         excess[lane] += at_least_zero(magnitude(h[i]) - 1);
         quantised[lane] += (t - h[i]) * (t - h[i]);
     };
-    size_t first = 0;
-    for (; first + logistic_lanes <= count; first += logistic_lanes)
-        for (size_t lane = 0; lane < logistic_lanes; ++lane) step(first + lane, lane);
-    for (size_t lane = 0; first + lane < count; ++lane) step(first + lane, lane);
+    in_lanes(count, step);
     for (size_t lane = 0; lane < logistic_lanes; ++lane) {
         sums.relaxation += static_cast<double>(relaxed[lane]);
         sums.excess += static_cast<double>(excess[lane]);
@@ -135,13 +145,9 @@ void relaxed_sign_sums(const T* values, const T* targets, size_t rows, size_t bi
             const T* t = has_targets ? targets + first : nullptr;
             add_relaxed_sign_sums<chosen, has_targets>(h, t, count, margin, sums);
         });
-        for (size_t i = 0; i < count;) {
-            const size_t left = bits - column < count - i ? bits - column : count - i;
-            for (size_t j = 0; j < left; ++j)
-                sums.columns[column + j] += static_cast<double>(h[i + j]);
-            i += left;
-            column = column + left == bits ? 0 : column + left;
-        }
+        for_columns(count, bits, column, [&](size_t i, size_t in_row) {
+            sums.columns[in_row] += static_cast<double>(h[i]);
+        });
     });
 }
 
@@ -160,13 +166,9 @@ void relaxed_sign_slopes(const T* values, const T* targets, size_t rows, size_t 
             const T* t = has_targets ? targets + first : nullptr;
             set_relaxed_sign_slopes<chosen, has_targets>(h, t, count, margin, weights, out);
         });
-        for (size_t i = 0; i < count;) {
-            const size_t left = bits - column < count - i ? bits - column : count - i;
-            for (size_t j = 0; j < left; ++j)
-                out[i + j] += static_cast<T>(weights.columns[column + j]);
-            i += left;
-            column = column + left == bits ? 0 : column + left;
-        }
+        for_columns(count, bits, column, [&](size_t i, size_t in_row) {
+            out[i] += static_cast<T>(weights.columns[in_row]);
+        });
         if (rule.beta != 0)
             for (size_t i = 0; i < count; ++i) out[i] *= beta * (1 - h[i] * h[i]);
     });

@@ -13,6 +13,11 @@
 namespace hashcore {
 namespace {
 
+template <class T>
+constexpr LossKernels<T> make_loss_kernels() {
+    return {logistic_sums<T>, pair_likelihood<T>, relaxed_sign_sums<T>, relaxed_sign_slopes<T>};
+}
+
 template <class V>
 constexpr KernelTable make_kernel_table() {
     return {V::name,
@@ -32,14 +37,8 @@ constexpr KernelTable make_kernel_table() {
             pack_rows<V, int8_t>,
             nonzero_bits<V>,
             make_row_sum_kernels<V>(),
-            logistic_sums<float>,
-            logistic_sums<double>,
-            pair_likelihood<float>,
-            pair_likelihood<double>,
-            relaxed_sign_sums<float>,
-            relaxed_sign_sums<double>,
-            relaxed_sign_slopes<float>,
-            relaxed_sign_slopes<double>};
+            make_loss_kernels<float>(),
+            make_loss_kernels<double>()};
 }
 
 }  // namespace
