@@ -30,26 +30,6 @@ std::string dtype_names(std::initializer_list<Element> elements) {
 
 }  // namespace
 
-void fail_type(const char* name, const std::string& expected, py::handle got,
-               const std::string& hint) {
-    throw py::type_error(std::string(name) + ": expected " + expected + "; got " + describe(got) +
-                         "." + hint);
-}
-
-void fail_value(const char* name, const std::string& expected, const std::string& got) {
-    throw py::value_error(std::string(name) + ": expected " + expected + "; got " + got + ".");
-}
-
-std::string describe(py::handle object) {
-    if (!py::isinstance<py::array>(object)) return py::str(py::type::of(object).attr("__name__"));
-    const auto array = py::reinterpret_borrow<py::array>(object);
-    std::string text = py::str(array.dtype());
-    text += " [";
-    for (py::ssize_t i = 0; i < array.ndim(); ++i)
-        text += (i == 0 ? "" : ", ") + std::to_string(array.shape(i));
-    return text + "]";
-}
-
 py::array contiguous_array(py::handle object, const char* name, const std::string& expected,
                            int min_dims, int max_dims) {
     if (!py::isinstance<py::array>(object))

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "arg_errors.h"
 #include "hashcore/codes.h"
 #include "hashcore/rescore.h"
 #include "hashcore/search.h"
@@ -18,15 +19,6 @@
 namespace hashcore::python {
 
 namespace py = pybind11;
-
-/// "float32 [10, 64]", or the type's name for what is no array.
-std::string describe(py::handle object);
-
-/// Raise "name: expected ...; got ...", as TypeError with the object that came and a hint, or as
-/// ValueError with what came in words.
-[[noreturn]] void fail_type(const char* name, const std::string& expected, py::handle got,
-                            const std::string& hint = "");
-[[noreturn]] void fail_value(const char* name, const std::string& expected, const std::string& got);
 
 inline constexpr const char* code_hint =
     " Floats: use hashcore.pack(); int8 from an embedding API: use hashcore.convert().";

@@ -9,6 +9,7 @@
 #include "bindings.h"
 #include "hashcore/ops.h"
 #include "long_call.h"
+#include "rule_args.h"
 
 namespace hashcore::python {
 namespace {
@@ -74,19 +75,6 @@ auto with_float(const py::array& array, const char* name, const Body& body) {
     fail_type(name, "float32 or float64", array);
 }
 
-Mining mining_arg(const std::string& name) {
-    if (name == "all") return Mining::all;
-    if (name == "hard") return Mining::hard;
-    if (name == "semi_hard") return Mining::semi_hard;
-    fail_value("mining", "'all', 'hard' or 'semi_hard'", name);
-}
-
-Penalty penalty_arg(const std::string& name) {
-    if (name == "hinge") return Penalty::hinge;
-    if (name == "logistic") return Penalty::logistic;
-    fail_value("penalty", "'hinge' or 'logistic'", name);
-}
-
 /// In place of products [rows, columns] come the derivatives, where those are asked for.
 py::tuple mine(const py::array& products, const py::array& row_labels,
                const py::array& column_labels, const std::optional<py::array>& row_squares,
@@ -129,17 +117,6 @@ double likelihood(const py::array& products, const py::array& row_labels,
     });
 }
 
-RelaxedSignRule rule_of(const std::string& relaxation, double margin, double beta) {
-    const auto named = [&] {
-        if (relaxation == "power_1") return Relaxation::power_1;
-        if (relaxation == "power_2") return Relaxation::power_2;
-        if (relaxation == "power_3") return Relaxation::power_3;
-        if (relaxation == "polarisation") return Relaxation::polarisation;
-        fail_value("relaxation", "'power_1', 'power_2', 'power_3' or 'polarisation'", relaxation);
-    };
-    return {named(), margin, beta};
-}
-
 /// Outputs [rows, bits], and targets like them or none.
 template <class Scalar>
 struct OutputsArg {
@@ -160,7 +137,7 @@ struct OutputsArg {
 /// (relaxation, excess, quantisation) and columns [bits].
 py::tuple sign_sums(const py::array& values, const std::optional<py::array>& targets,
                     const std::string& relaxation, double margin, double beta) {
-    const RelaxedSignRule rule = rule_of(relaxation, margin, beta);
+    const RelaxedSignRule rule = relaxed_sign_arg(relaxation, margin, beta);
     return with_float(values, "values", [&]<class Scalar>() {
         const OutputsArg<Scalar> outputs(values, targets);
         const Scalar* data = outputs.values.data();
@@ -179,7 +156,7 @@ void sign_slopes(const py::array& values, const std::optional<py::array>& target
                  const std::string& relaxation, double margin, double beta, double of_relaxation,
                  double of_excess, double of_quantisation, const py::array& of_columns,
                  const py::array& slopes) {
-    const RelaxedSignRule rule = rule_of(relaxation, margin, beta);
+    const RelaxedSignRule rule = relaxed_sign_arg(relaxation, margin, beta);
     with_float(values, "values", [&]<class Scalar>() {
         const OutputsArg<Scalar> outputs(values, targets);
         const Scalar* data = outputs.values.data();

@@ -1,0 +1,25 @@
+# Sets HASHCORE_HAS_CUDA and enables the language where HASHCORE_CUDA asks for it. The CUDA runtime
+# is linked statically and finds the driver when it is first called: what is built runs anywhere.
+set(HASHCORE_HAS_CUDA OFF)
+set(oldest_cuda 12.8)
+if(NOT HASHCORE_CUDA MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "HASHCORE_CUDA: expected AUTO, ON or OFF; got ${HASHCORE_CUDA}")
+endif()
+if(NOT HASHCORE_CUDA STREQUAL "OFF")
+    set(CMAKE_CUDA_ARCHITECTURES ${HASHCORE_CUDA_ARCHITECTURES})
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+        enable_language(CUDA)
+        if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL oldest_cuda)
+            set(HASHCORE_HAS_CUDA ON)
+        endif()
+    endif()
+    if(HASHCORE_CUDA STREQUAL "ON" AND NOT HASHCORE_HAS_CUDA)
+        message(FATAL_ERROR "HASHCORE_CUDA=ON: expected nvcc ${oldest_cuda} or newer on the PATH "
+            "or named by CUDACXX; got '${CMAKE_CUDA_COMPILER}' ${CMAKE_CUDA_COMPILER_VERSION}. "
+            "HASHCORE_CUDA=OFF builds without CUDA.")
+    endif()
+endif()
+message(STATUS "CUDA kernels: ${HASHCORE_HAS_CUDA}")
