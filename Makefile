@@ -6,18 +6,22 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 EXTRAS := train,cli,plot,dev
 WORKERS ?= 2
 
-ENGINE := CMakeLists.txt $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.cmake')
-NATIVE_TESTS := $(wildcard tests/native/*)
-CXX_SOURCES := $(filter %.cpp %.h,$(ENGINE) $(NATIVE_TESTS)) \
+# Of GPUs, tests compile for one; with none here, for the H200.
+CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),native,90-real)
+
+ENGINE := CMakeLists.txt $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake')
+NATIVE_TESTS := $(shell find tests/native -type f)
+CXX_SOURCES := $(filter %.cpp %.h %.cu,$(ENGINE) $(NATIVE_TESTS)) \
 	$(shell find bench -name '*.cpp' -o -name '*.h')
 INSTALL_EDITABLE := $(PIP) --no-build-isolation \
-	--config-settings=cmake.define.HASHCORE_WERROR=ON --editable
+	--config-settings=cmake.define.HASHCORE_WERROR=ON \
+	--config-settings=cmake.define.HASHCORE_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES) --editable
 
 # The CMake of .venv, with its Ninja.
 CMAKE := PATH="$(abspath $(BIN)):$$PATH" cmake
 CTEST := $(BIN)/ctest --output-on-failure --parallel $(WORKERS) --test-dir
 
-.PHONY: help demo test lint format bench bench-compare billion methods sanitize neon clean
+.PHONY: help demo test lint format bench bench-compare billion methods gpu sanitize neon clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,6 +33,7 @@ help:
 	@echo "make bench-compare A=old.json B=new.json    two runs of make bench side by side"
 	@echo "make billion N=1e9    build an index of 64-bit codes out of core and search it (BILLION_FLAGS)"
 	@echo "make methods  train every method on every data set and write its tables (METHODS_FLAGS)"
+	@echo "make gpu     on a machine with an NVIDIA GPU: build, test, look for races and measure"
 	@echo "make clean   remove .venv and build"
 	@echo "make sanitize  run the engine's tests under the sanitizers (about ten minutes)"
 	@echo "make neon      run the native tests for 64-bit Arm under qemu (about three minutes)"
@@ -71,7 +76,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES)
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --allowlist tests/stubtest_allowlist.txt hashcore._core
+	$(BIN)/python -m mypy.stubtest --ignore-unused-allowlist \
+		--allowlist tests/stubtest_allowlist.txt hashcore._core \
+		$$($(BIN)/python -c 'import hashcore; print("hashcore._cuda" * bool(hashcore.build_info()["cuda"]))')
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
@@ -112,6 +119,22 @@ billion: $(VENV)/.bench
 
 methods: $(VENV)/.installed
 	$(BIN)/hashcore reproduce bench/methods.toml --jobs $(WORKERS) $(METHODS_FLAGS)
+
+# In the Python that has PyTorch for the GPU, and without a network: nothing else is installed.
+GPU_PYTHON ?= python3
+GPU_TESTS := $(GPU_PYTHON) -m pytest -q -m gpu -W default tests/ops
+SANITIZER := compute-sanitizer --error-exitcode 1 --target-processes all
+
+gpu:
+	@command -v nvcc > /dev/null || { echo "make gpu needs nvcc on the PATH"; exit 2; }
+	$(GPU_PYTHON) -m pip install --quiet --no-build-isolation --no-deps \
+		--config-settings=cmake.define.HASHCORE_CUDA=ON \
+		--config-settings=cmake.define.HASHCORE_CUDA_ARCHITECTURES=native .
+	$(GPU_PYTHON) -m hashcore.cli info
+	$(GPU_TESTS)
+	$(SANITIZER) --tool memcheck $(GPU_TESTS) -k "room_outside or blocks_of_rows or pack_sign"
+	$(SANITIZER) --tool racecheck $(GPU_TESTS) -k "room_outside or blocks_of_rows"
+	$(GPU_PYTHON) -m bench.ops --device cuda $(BENCH_FLAGS)
 
 clean:
 	rm -rf $(VENV) build

@@ -19,6 +19,7 @@ void register_runtime(py::module_& module) {
         py::arg("count"));
     module.attr("version") = HASHCORE_VERSION;
     module.attr("compiler") = HASHCORE_COMPILER;
+    module.attr("cuda_architectures") = HASHCORE_CUDA;
 }
 
 }  // namespace hashcore::python

@@ -78,7 +78,17 @@ def test_data_flows_one_way(part: str, forbidden: tuple[str, ...]) -> None:
 
 
 def test_only_the_engine_side_imports_the_extension() -> None:
-    allowed = {"__init__", "codes", "index", "search", "rescoring", "metrics", "ops", "runtime"}
+    allowed = {
+        "__init__",
+        "codes",
+        "index",
+        "search",
+        "rescoring",
+        "metrics",
+        "ops",
+        "runtime",
+        "_gpu",
+    }
     for part in PARTS:
         for path, modules in imports_of(part).items():
             if "hashcore._core" in modules:
@@ -117,12 +127,13 @@ ENGINE_BELOW = {
     "mih": ("core", "cpu"),
     "index": ("core", "cpu", "mih"),
     "ops": ("core", "cpu"),
+    "cuda": (),
 }
 
 
 @pytest.mark.parametrize(("folder", "below"), ENGINE_BELOW.items(), ids=ENGINE_BELOW.keys())
 def test_the_engine_flows_one_way(folder: str, below: tuple[str, ...]) -> None:
-    sources = [p for p in (CSRC / folder).rglob("*") if p.suffix in {".h", ".cpp"}]
+    sources = [p for p in (CSRC / folder).rglob("*") if p.suffix in {".h", ".cpp", ".cu"}]
     assert sources
     for path in sources:
         for included in re.findall(r'#include "([^/"]+)/', path.read_text()):
@@ -224,5 +235,6 @@ print(seconds, sorted(heavy))
 
 
 def test_files_stay_readable() -> None:
-    for path in [*PACKAGE.rglob("*.py"), *CSRC.rglob("*.cpp"), *CSRC.rglob("*.h")]:
+    sources = [path for path in CSRC.rglob("*") if path.suffix in {".cpp", ".h", ".cu"}]
+    for path in [*PACKAGE.rglob("*.py"), *sources]:
         assert len(path.read_text().splitlines()) <= 400, f"{path} asks for a second look"

@@ -7,6 +7,7 @@ from hashcore.search import Progress
 
 version: str
 compiler: str
+cuda_architectures: str
 
 class FormatError(ValueError): ...
 

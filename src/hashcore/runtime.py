@@ -43,7 +43,7 @@ def build_info() -> dict[str, object]:
         "isa_levels": isa_levels(),
         "isa_levels_compiled": _core.isa_levels_compiled(),
         "threads": num_threads(),
-        "cuda": False,
+        "cuda": _core.cuda_architectures.split(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),

@@ -25,8 +25,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], ...]] = {
         (U.clone().requires_grad_(), V.clone().requires_grad_(), LABELS, LABELS, 0.5, True),
     ),
     "relaxed_sign": (
-        (U.clone().requires_grad_(), None, "power_1", 1.0, 0.0),
-        (U.clone().requires_grad_(), V.sign(), "polarisation", 1.0, 2.0),
+        (U.clone().requires_grad_(), None, "power_1", 1.0, 0.0, False),
+        (U.clone().requires_grad_(), V.sign(), "polarisation", 1.0, 2.0, True),
     ),
 }
 

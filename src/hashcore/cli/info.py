@@ -10,7 +10,7 @@ from typing import Any
 
 from hashcore.cli._parse import as_json, parse
 
-_DESCRIPTION = """Show the version, the CPU levels, the build and the optional packages.
+_DESCRIPTION = """Show the version, the CPU levels, the GPUs, the build and the optional packages.
 
 Example:  hashcore info --json"""
 _OPTIONAL = {
@@ -39,15 +39,28 @@ def _version_of(package: str) -> str | None:
 def collect() -> dict[str, Any]:
     """All that is shown."""
     import hashcore
+    from hashcore._gpu import cuda_info
 
     return {
         "hashcore": hashcore.__version__,
         "build": hashcore.build_info(),
         "cpus": os.cpu_count(),
+        "gpu": cuda_info(),
         "packages": {
             extra: {name: _version_of(name) for name in names} for extra, names in _OPTIONAL.items()
         },
     }
+
+
+def _gpus(driver: str | None, devices: list[dict[str, Any]], missing: str | None) -> str:
+    if missing is not None:
+        return missing
+    each = (
+        f"{device['name']} (compute capability {'.'.join(map(str, device['compute_capability']))}, "
+        f"{device['memory'] / 1e9:.0f} GB)"
+        for device in devices
+    )
+    return f"{'; '.join(each)}; driver for CUDA {driver}"
 
 
 def main(args: Sequence[str]) -> int:
@@ -61,6 +74,7 @@ def main(args: Sequence[str]) -> int:
     for key, value in found["build"].items():
         if key != "version":
             rows[key.replace("_", " ")] = " ".join(value) if isinstance(value, list) else value
+    rows["gpu"] = _gpus(**found["gpu"])
     for extra, packages in found["packages"].items():
         missing = [name for name, version in packages.items() if version is None]
         have = ", ".join(f"{name} {version}" for name, version in packages.items() if version)

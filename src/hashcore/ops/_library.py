@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,43 +13,108 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore._arrays import describe
+from hashcore._gpu import why_no_cuda
 
 _LIBRARY = torch.library.Library("hashcore", "DEF")  # type: ignore[no-untyped-call]
 _BLOCK_BYTES = 32 << 20
 _WORD_BITS = 64
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+# Of each op, by the type of device.
+KERNELS: dict[str, dict[str, Callable[..., Any]]] = {}
 
 
 def register(
     schema: str,
+    *,
     cpu: Callable[..., Any],
+    cuda: Callable[..., Any],
     shapes: Callable[..., Any],
     gradients: Callable[..., Any] | None = None,
     save: Callable[..., None] | None = None,
-) -> None:
+) -> Callable[..., Any]:
     """Make an op of `torch.ops.hashcore`.
 
     Args:
         schema: its name, arguments and results.
         cpu: the kernel for tensors on the CPU.
+        cuda: the one for tensors on a GPU.
         shapes: empty results of the right shape, of the same arguments.
         gradients: of the arguments, from a context and the gradients of the results.
         save: fills that context, from the context, the arguments and the results.
+
+    Returns:
+        What calls it: the op where PyTorch looks on, else the kernel at once, which saves most of
+        the time that a small batch takes.
     """
+    name = schema.partition("(")[0]
+    KERNELS[name] = {"cpu": cpu, "cuda": cuda}
+
+    def kernel(*arguments: Any) -> Any:
+        return KERNELS[name][arguments[0].device.type](*arguments)
+
     _LIBRARY.define(schema)  # type: ignore[no-untyped-call]
-    name = "hashcore::" + schema.partition("(")[0]
-    torch.library.impl(name, "CPU", cpu, lib=_LIBRARY)
-    torch.library.register_fake(name, shapes, lib=_LIBRARY)
-    if gradients is not None:
-        torch.library.register_autograd(name, gradients, setup_context=save, lib=_LIBRARY)
+    torch.library.impl(f"hashcore::{name}", ("cpu", "cuda"), kernel, lib=_LIBRARY)
+    torch.library.register_fake(f"hashcore::{name}", shapes, lib=_LIBRARY)
+    if gradients is None or save is None:
+        differentiable = kernel
+    else:
+        torch.library.register_autograd(
+            f"hashcore::{name}", gradients, setup_context=save, lib=_LIBRARY
+        )
+        differentiable = _function(kernel, gradients, save)
+    op = getattr(torch.ops.hashcore, name)
+
+    def call(*arguments: Any) -> Any:
+        tensors = [x for x in arguments if isinstance(x, Tensor)]
+        if _is_looked_on(tensors):
+            return op(*arguments)
+        wants_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+        return (differentiable if wants_gradient else kernel)(*arguments)
+
+    return call
 
 
-def register_loss_of_pairs(schema: str, cpu: Callable[..., Any]) -> None:
+def _function(
+    kernel: Callable[..., Any], gradients: Callable[..., Any], save: Callable[..., None]
+) -> Callable[..., Any]:
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> Any:
+            result = kernel(*arguments)
+            save(ctx, arguments, result)
+            return result
+
+        @staticmethod
+        def backward(ctx: Any, *of_results: Any) -> Any:
+            return gradients(ctx, *of_results)
+
+    return Function.apply
+
+
+def _is_looked_on(tensors: list[Tensor]) -> bool:
+    """Whether PyTorch compiles, transforms or traces, and has to see ops."""
+    return (
+        torch.compiler.is_compiling()
+        or any(type(x) not in _PLAIN for x in tensors)
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
+
+
+def register_loss_of_pairs(
+    schema: str, cpu: Callable[..., Any], cuda: Callable[..., Any]
+) -> Callable[..., Any]:
     """Make an op that gives a loss and its gradients at once.
 
     Args:
         schema: of two batches first, `[B, K]` and `[N, K]`, and last whether to differentiate. The
             results are the loss and what it is differentiated to by each batch.
         cpu: as of `register`.
+        cuda: as of `register`.
+
+    Returns:
+        As of `register`.
     """
     others = schema.partition("->")[0].count(",") - 1
 
@@ -71,14 +137,41 @@ def register_loss_of_pairs(schema: str, cpu: Callable[..., Any]) -> None:
         of_a, of_b = ctx.saved_tensors
         return (of_loss * of_a, of_loss * of_b, *nothing)
 
-    register(schema, cpu, shapes, scale, save)
+    return register(schema, cpu=cpu, cuda=cuda, shapes=shapes, gradients=scale, save=save)
 
 
-def blocks(rows: int, columns: int, item_bytes: int) -> Iterator[slice]:
-    """Ranges of rows whose products with all columns take at most 32 MiB."""
-    step = max(1, _BLOCK_BYTES // max(1, columns * item_bytes))
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
+def product_blocks(a: Tensor, c: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Ranges of rows of `a` `[B, K]` with their products with all of `c` `[N, K]`.
+
+    They take at most 32 MiB, and each block's memory is that of the one before.
+    """
+    if not len(a) or not len(c):
+        return
+    step = max(1, _BLOCK_BYTES // (len(c) * c.element_size()))
+    room = c.new_empty(min(step, len(a)), len(c))
+    for start in range(0, len(a), step):
+        rows = slice(start, min(start + step, len(a)))
+        yield rows, torch.mm(a[rows], c.T, out=room[: rows.stop - start])
+
+
+def add_pair_gradients(
+    slopes: Tensor, a: Tensor, c: Tensor, of_a: Tensor, of_c: Tensor, *, squared: bool = False
+) -> None:
+    """Gradients of a block of anchors, and what it adds to those of all candidates.
+
+    Args:
+        slopes: derivatives by the products `[B, N]`.
+        a: anchors `[B, K]`.
+        c: candidates `[N, K]`.
+        of_a: written, `[B, K]`.
+        of_c: added to, `[N, K]`.
+        squared: the slopes are by |a - c|^2, over -2.
+    """
+    torch.mm(slopes, c, out=of_a)
+    of_c.addmm_(slopes.T, a)
+    if squared:
+        of_a -= slopes.sum(dim=1, keepdim=True) * a
+        of_c -= slopes.sum(dim=0)[:, None] * c
 
 
 def label_bits(labels: Tensor) -> NDArray[np.uint64]:
@@ -92,9 +185,25 @@ def wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def has_kernel(*tensors: Tensor) -> bool:
-    """Whether a fused op runs where these are; elsewhere its reference does."""
-    return all(tensor.device.type == "cpu" for tensor in tensors)
+def has_kernel(*tensors: Tensor, float64_on_cuda: bool = False) -> bool:
+    """Whether a fused op runs where these are; elsewhere its reference does.
+
+    It warns where a GPU has none of them.
+    """
+    devices = {tensor.device.type for tensor in tensors}
+    if devices == {"cpu"}:
+        return True
+    if devices != {"cuda"} or not _runs_on_cuda():
+        return False
+    return float64_on_cuda or all(tensor.dtype != torch.float64 for tensor in tensors)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _runs_on_cuda() -> bool:
+    missing = why_no_cuda()
+    if missing is not None:
+        warnings.warn(f"plain PyTorch computes the losses. {missing}", stacklevel=4)
+    return missing is None
 
 
 def check_rows(name: str, x: Tensor, like: Tensor | None = None) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hashcore import _core
+from hashcore.ops import _on_cuda
 from hashcore.ops._library import check_rows, has_kernel, register
 
 _BYTE = 8
@@ -26,9 +27,9 @@ def pack_sign(x: Tensor) -> Tensor:
         ValueError: another shape.
     """
     check_rows("x", x)
-    if not has_kernel(x):
+    if not has_kernel(x, float64_on_cuda=True):
         return pack_sign_reference(x)
-    codes: Tensor = torch.ops.hashcore.pack_sign(x.detach())
+    codes: Tensor = _pack_sign(x.detach())
     return codes
 
 
@@ -54,4 +55,6 @@ def _shapes(x: Tensor) -> Tensor:
     return x.new_empty((x.shape[0], (x.shape[1] + _BYTE - 1) // _BYTE), dtype=torch.uint8)
 
 
-register("pack_sign(Tensor x) -> Tensor", cpu=_on_cpu, shapes=_shapes)
+_pack_sign = register(
+    "pack_sign(Tensor x) -> Tensor", cpu=_on_cpu, cuda=_on_cuda.pack_sign, shapes=_shapes
+)

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from hashcore import _core
+from hashcore.ops import _on_cuda
 from hashcore.ops._library import (
-    blocks,
+    add_pair_gradients,
     check_labels,
     check_rows,
     has_kernel,
     label_bits,
+    product_blocks,
     register_loss_of_pairs,
     wide,
 )
@@ -22,8 +24,9 @@ def pairwise_likelihood_loss(
 ) -> Tensor:
     """Negative mean log-likelihood of which pairs are similar: mean[ ln(1 + e^theta) - s theta ].
 
-    theta_ij = scale u_i . v_j; s_ij = 1 where the rows share a label, else 0. One C++ kernel on the
-    CPU, `pairwise_likelihood_loss_reference` on other devices; memory is O(BK).
+    theta_ij = scale u_i . v_j; s_ij = 1 where the rows share a label, else 0. Runs in C++ on the
+    CPU and in CUDA on a GPU; elsewhere, and for float64 on a GPU, as
+    `pairwise_likelihood_loss_reference`. Memory is O(BK).
 
     Args:
         u: floats `[B, K]`. Halves are computed in float32.
@@ -48,7 +51,7 @@ def pairwise_likelihood_loss(
     if not has_kernel(u, v):
         return pairwise_likelihood_loss_reference(u, v, u_labels, v_labels, scale=scale)
     a, b = wide(u), wide(v)
-    loss: Tensor = torch.ops.hashcore.pairwise_likelihood(
+    loss: Tensor = _pairwise_likelihood(
         a, b, u_labels, v_labels, scale, a.requires_grad or b.requires_grad
     )[0]
     return loss
@@ -72,18 +75,17 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     a_bits, b_bits = label_bits(u_labels), label_bits(v_labels)
     of_a, of_b = (torch.zeros_like(x) if differentiate else x.new_empty(0) for x in (a, b))
     loss = 0.0
-    for rows in blocks(len(a), len(b), a.element_size()):
-        products = a[rows] @ b.T  # [rows, N]
+    for rows, products in product_blocks(a, b):
         loss += _core.pairwise_likelihood(products.numpy(), a_bits[rows], b_bits, scale)
         if differentiate:  # the products are the derivatives by theta now
-            torch.mm(products, b, out=of_a[rows])
-            of_b.addmm_(products.T, a[rows])
+            add_pair_gradients(products, a[rows], b, of_a[rows], of_b)
     pairs = max(len(a) * len(b), 1)
     return a.new_tensor(loss / pairs), of_a.mul_(scale / pairs), of_b.mul_(scale / pairs)
 
 
-register_loss_of_pairs(
+_pairwise_likelihood = register_loss_of_pairs(
     "pairwise_likelihood(Tensor u, Tensor v, Tensor u_labels, Tensor v_labels, float scale, "
     "bool differentiate) -> (Tensor, Tensor, Tensor)",
     cpu=_on_cpu,
+    cuda=_on_cuda.pairwise_likelihood,
 )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from hashcore import _core
+from hashcore.ops import _on_cuda
+from hashcore.ops._correlation import add_decorrelation_slopes, correlation
 from hashcore.ops._library import check_rows, has_kernel, register, wide
 
 Relaxation = Literal["power_1", "power_2", "power_3", "polarisation"]
@@ -39,8 +41,9 @@ def relaxed_sign_terms(
 ) -> RelaxedSignTerms:
     """How far outputs are from codes, each way of measuring it by itself.
 
-    All terms take one read of u, their gradient a second one and one write, in C++ on the CPU; on
-    other devices `relaxed_sign_terms_reference` runs. Nothing but u is kept for the gradient.
+    All terms take one read of u, their gradient a second one and one write, in C++ on the CPU and
+    in CUDA on a GPU; elsewhere `relaxed_sign_terms_reference` runs. Nothing but u is kept for the
+    gradient.
 
     Args:
         u: floats `[B, K]`. Halves are computed in float32.
@@ -59,13 +62,13 @@ def relaxed_sign_terms(
         ValueError: shapes that do not fit, an unknown relaxation, or beta <= 0.
     """
     _check(u, targets, relaxation, beta)
-    if not has_kernel(u):
+    if not has_kernel(u, float64_on_cuda=True):
         return relaxed_sign_terms_reference(
             u, targets, relaxation=relaxation, margin=margin, beta=beta
         )
-    wanted = None if targets is None else wide(targets.detach())
-    means, _ = torch.ops.hashcore.relaxed_sign(wide(u), wanted, relaxation, margin, beta or 0.0)
-    return RelaxedSignTerms(*means.unbind())
+    rule = relaxation, margin, beta or 0.0
+    *terms, _ = _relaxed_sign(wide(u), _wanted(targets), *rule, False)[0].unbind()
+    return RelaxedSignTerms(*terms)
 
 
 def relaxed_sign_loss(
@@ -102,9 +105,16 @@ def relaxed_sign_loss(
         TypeError: as there.
         ValueError: as there.
     """
-    terms = relaxed_sign_terms(u, targets, relaxation=relaxation, margin=margin, beta=beta)
     weights = relaxation_weight, excess_weight, quantisation_weight, balance_weight
-    return _weighted(u, terms, weights, decorrelation_weight, beta)
+    _check(u, targets, relaxation, beta)
+    if not has_kernel(u, float64_on_cuda=True):
+        terms = relaxed_sign_terms_reference(
+            u, targets, relaxation=relaxation, margin=margin, beta=beta
+        )
+        return _weighted(u, terms, weights, decorrelation_weight, beta)
+    rule = relaxation, margin, beta or 0.0
+    all_terms = _relaxed_sign(wide(u), _wanted(targets), *rule, bool(decorrelation_weight))[0]
+    return torch.dot(all_terms, all_terms.new_tensor([*weights, decorrelation_weight]))
 
 
 def relaxed_sign_loss_reference(
@@ -190,21 +200,31 @@ def _check(u: Tensor, targets: Tensor | None, relaxation: str, beta: float | Non
         raise ValueError(f"beta: expected > 0, or None; got {beta}")
 
 
-def _on_cpu(
-    u: Tensor, targets: Tensor | None, relaxation: str, margin: float, beta: float
-) -> tuple[Tensor, Tensor]:
-    """The four terms, and the sums of the columns of h, float64 `[K]`."""
+def _wanted(targets: Tensor | None) -> Tensor | None:
+    return None if targets is None else wide(targets.detach())
+
+
+def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
+    u: Tensor,
+    targets: Tensor | None,
+    relaxation: str,
+    margin: float,
+    beta: float,
+    decorrelate: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`."""
     values = u.detach().contiguous()
     wanted = None if targets is None else targets.contiguous().numpy()
     *sums, columns = _core.relaxed_sign_sums(values.numpy(), wanted, relaxation, margin, beta)
     size = max(u.numel(), 1)
-    terms = [*(value / size for value in sums), float((columns**2).sum()) / size]
-    return u.new_tensor(terms), torch.from_numpy(columns)
+    terms = u.new_tensor([*(value / size for value in sums), (columns @ columns) / size, 0])
+    return terms, torch.from_numpy(columns), correlation(values, beta, decorrelate, terms[4])
 
 
 def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     of_terms: Tensor,
     columns: Tensor,
+    apart: Tensor,
     u: Tensor,
     targets: Tensor | None,
     relaxation: str,
@@ -214,9 +234,8 @@ def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     values = u.detach().contiguous()
     wanted = None if targets is None else targets.contiguous().numpy()
     size = max(u.numel(), 1)
-    of_relaxation, of_excess, of_quantisation, of_balance = (float(x) / size for x in of_terms)
+    of_relaxation, of_excess, of_quantisation, of_balance, _ = (x / size for x in of_terms.tolist())
     slopes = torch.empty_like(values)
-    of_columns = (2 * of_balance * columns).numpy()
     _core.relaxed_sign_slopes(
         values.numpy(),
         wanted,
@@ -226,45 +245,51 @@ def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
         of_relaxation,
         of_excess,
         of_quantisation,
-        of_columns,
+        2 * of_balance * columns.numpy(),
         slopes.numpy(),
     )
-    return slopes
+    return add_decorrelation_slopes(slopes, values, beta, apart, of_terms[4])
 
 
-def _shapes(u: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return u.new_empty(len(RelaxedSignTerms._fields)), u.new_empty(u.shape[1], dtype=torch.float64)
+def _shapes(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    bits, decorrelate = u.shape[1], rest[-1]
+    apart = u.new_empty((bits, bits) if decorrelate else 0)
+    return u.new_empty(5), u.new_empty(bits, dtype=torch.float64), apart
 
 
-def _backward_shapes(of_terms: Tensor, columns: Tensor, u: Tensor, *_: Any) -> Tensor:
+def _backward_shapes(
+    of_terms: Tensor, columns: Tensor, apart: Tensor, u: Tensor, *_: Any
+) -> Tensor:
     return torch.empty_like(u, memory_format=torch.contiguous_format)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    u, targets, *ctx.rule = inputs
-    ctx.save_for_backward(u, targets, output[1])
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    u, targets, *ctx.rule, _ = inputs
+    ctx.save_for_backward(u, targets, *output[1:])
     ctx.set_materialize_grads(False)
 
 
-def _gradients(ctx: Any, of_terms: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, of_terms: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     if of_terms is None:
-        return (None,) * 5
-    u, targets, columns = ctx.saved_tensors
-    of_u = torch.ops.hashcore.relaxed_sign_backward(of_terms, columns, u, targets, *ctx.rule)
-    return (of_u, None, None, None, None)
+        return (None,) * 6
+    u, targets, columns, apart = ctx.saved_tensors
+    of_u = _relaxed_sign_backward(of_terms, columns, apart, u, targets, *ctx.rule)
+    return (of_u, None, None, None, None, None)
 
 
-register(
-    "relaxed_sign(Tensor u, Tensor? targets, str relaxation, float margin, float beta) "
-    "-> (Tensor, Tensor)",
+_relaxed_sign = register(
+    "relaxed_sign(Tensor u, Tensor? targets, str relaxation, float margin, float beta, "
+    "bool decorrelate) -> (Tensor, Tensor, Tensor)",
     cpu=_on_cpu,
+    cuda=_on_cuda.relaxed_sign,
     shapes=_shapes,
     gradients=_gradients,
     save=_save,
 )
-register(
-    "relaxed_sign_backward(Tensor of_terms, Tensor columns, Tensor u, Tensor? targets, "
-    "str relaxation, float margin, float beta) -> Tensor",
+_relaxed_sign_backward = register(
+    "relaxed_sign_backward(Tensor of_terms, Tensor columns, Tensor apart, Tensor u, "
+    "Tensor? targets, str relaxation, float margin, float beta) -> Tensor",
     cpu=_backward_on_cpu,
+    cuda=_on_cuda.relaxed_sign_backward,
     shapes=_backward_shapes,
 )

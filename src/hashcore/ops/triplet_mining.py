@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hashcore import _core
+from hashcore.ops import _on_cuda
 from hashcore.ops._library import (
-    blocks,
+    add_pair_gradients,
     check_labels,
     check_rows,
     has_kernel,
     label_bits,
+    product_blocks,
     register_loss_of_pairs,
     wide,
 )
@@ -44,7 +46,8 @@ def triplet_mining_loss(
     A positive shares a label with its anchor; a negative shares none, or when `graded` fewer than
     the positive. What a triplet (a, p, n) costs rises with x = margin + d_ap - d_an.
 
-    Runs as one C++ kernel on the CPU, and as `triplet_mining_loss_reference` on other devices.
+    Runs in C++ on the CPU and in CUDA on a GPU; elsewhere, and for float64 on a GPU, as
+    `triplet_mining_loss_reference`.
     Time is O(B N (K + log N)) and memory O(BK), but for `penalty="logistic"` with all triplets,
     whose time is that of the triplets. The same input gives the same bits.
 
@@ -88,7 +91,7 @@ def triplet_mining_loss(
     a, c = wide(anchors), wide(candidates)
     if similarity == "cosine":
         a, c = F.normalize(a), F.normalize(c)
-    loss: Tensor = torch.ops.hashcore.triplet_mining(
+    loss: Tensor = _triplet_mining(
         a,
         c,
         *labels,
@@ -233,8 +236,7 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     squares = (a.square().sum(dim=1), c.square().sum(dim=1)) if squared else None
     of_a, of_c = (torch.zeros_like(x) if differentiate else x.new_empty(0) for x in (a, c))
     loss, weight, triplets, counted = 0.0, 0.0, 0, 0
-    for rows in blocks(len(a), len(c), a.element_size()):
-        products = a[rows] @ c.T  # [rows, N]
+    for rows, products in product_blocks(a, c):
         found = _core.mine_triplets(
             products.numpy(),
             a_bits[rows],
@@ -252,20 +254,17 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
         loss, weight = loss + found[0], weight + found[1]
         triplets, counted = triplets + found[2], counted + found[3]
         if differentiate:  # the products are the derivatives by the distances now
-            torch.mm(products, c, out=of_a[rows])
-            of_c.addmm_(products.T, a[rows])
-            if squared:
-                of_a[rows] -= products.sum(dim=1, keepdim=True) * a[rows]
-                of_c -= products.sum(dim=0)[:, None] * c
+            add_pair_gradients(products, a[rows], c, of_a[rows], of_c, squared=squared)
     scale = (triplets / weight if weighted and weight > 0 else 1.0) / max(counted, 1)
     of_product = (-2.0 if squared else -1.0) * scale
     return a.new_tensor(loss * scale), of_a.mul_(of_product), of_c.mul_(of_product)
 
 
-register_loss_of_pairs(
+_triplet_mining = register_loss_of_pairs(
     "triplet_mining(Tensor anchors, Tensor candidates, Tensor anchor_labels, "
     "Tensor candidate_labels, float margin, str mining, bool squared, bool graded, "
     "bool weighted, str penalty, bool exclude_self, bool differentiate) "
     "-> (Tensor, Tensor, Tensor)",
     cpu=_on_cpu,
+    cuda=_on_cuda.triplet_mining,
 )

@@ -361,7 +361,9 @@ def _device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = distributed.current().device(torch.device(name))
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device: {name} asked for; torch {torch.__version__} sees no GPU")
+        raise ValueError(
+            f"device: {name} asked for; torch {torch.__version__} sees no GPU; use cpu"
+        )
     return device
 
 
