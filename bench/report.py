@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.limits import Limits
 
 FORMAT = "hashcore bench results 1"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,27 +102,41 @@ class Results:
         (folder / "engine.md").write_text(markdown(self))
 
     @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Results:
+        """Read what ``write`` wrote."""
+        return cls(
+            machine=found["machine"],
+            limits=Limits.from_dict(found["limits"]),
+            rows=tuple(Row.from_dict(row) for row in found["rows"]),
+        )
+
+    @classmethod
     def read(cls, path: Path) -> Results:
         """Read ``engine.json``.
 
         Raises:
             ValueError: no such file, or not one that ``write`` wrote.
         """
-        expected = f"{path}: expected results that python -m bench wrote"
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{expected}; got {error}") from None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise ValueError(f"{expected}; got another kind of JSON")
-        try:
-            return cls(
-                machine=found["machine"],
-                limits=Limits.from_dict(found["limits"]),
-                rows=tuple(Row.from_dict(row) for row in found["rows"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{expected}; got one that lacks or adds {error}") from None
+        return read_results(path, {FORMAT: cls.from_dict})
+
+
+def read_results(path: Path, parsers: Mapping[str, Callable[[Mapping[str, Any]], T]]) -> T:
+    """Read JSON of one of some formats, by its name.
+
+    Raises:
+        ValueError: no such file, another format, or a field too many or too few.
+    """
+    expected = f"{path}: expected results that python -m bench wrote"
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{expected}; got {error}") from None
+    if not isinstance(found, dict) or found.get("format") not in parsers:
+        raise ValueError(f"{expected}; got another kind of JSON")
+    try:
+        return parsers[found["format"]](found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{expected}; got one that lacks or adds {error}") from None
 
 
 def giga(rate: float) -> str:
@@ -159,16 +174,14 @@ def describe(row: Row) -> str:
         for name, peer in row.peers.items()
     ]
     parts += [f"{share:.0%} of {name}" for name, share in row.shares.items()]
-    parts += [
-        f"{'met' if outcome.met else 'MISSED'}: {_target(outcome)}" for outcome in row.targets
-    ]
-    return "; ".join(parts)
+    return "; ".join(parts + [verdict(outcome) for outcome in row.targets])
 
 
-def _target(outcome: Outcome) -> str:
-    if outcome.at_least < 1:
-        return f"{outcome.measure} {outcome.at_least:.0%}"
-    return f"{outcome.measure} {outcome.at_least:g}x"
+def verdict(outcome: Outcome) -> str:
+    """Whether a target is met, as text."""
+    asked = outcome.at_least
+    shown = f"{asked:.0%}" if asked < 1 else f"{asked:g}x"
+    return f"{'met' if outcome.met else 'MISSED'}: {outcome.measure} {shown}"
 
 
 def markdown(results: Results) -> str:
@@ -185,10 +198,13 @@ def markdown(results: Results) -> str:
         f"FAISS {machine['faiss']} (level {machine['faiss_level']}).",
         "",
     ]
-    outcomes = [(row, outcome) for row in results.rows for outcome in row.targets]
-    if outcomes:
-        met = sum(outcome.met for _, outcome in outcomes)
-        lines += [f"## Targets: {met} of {len(outcomes)} met", "", *_targets(outcomes), ""]
+    lines += targets_section(
+        [
+            (f"{row.table}: {row.workload}", outcome)
+            for row in results.rows
+            for outcome in row.targets
+        ]
+    )
     for name in dict.fromkeys(row.table for row in results.rows):
         rows = [row for row in results.rows if row.table == name]
         lines += [f"## {name}", "", *_rows(rows), ""]
@@ -196,18 +212,21 @@ def markdown(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _targets(outcomes: Iterable[tuple[Row, Outcome]]) -> list[str]:
+def targets_section(outcomes: Sequence[tuple[str, Outcome]]) -> list[str]:
+    """Lines that show each target of each named row; none where there is no target."""
+
     def cell(outcome: Outcome) -> str:
         reached, asked = outcome.reached, outcome.at_least
         return f"{reached:.0%} of {asked:.0%}" if asked < 1 else f"{reached:.1f} of {asked:g}"
 
-    return table(
+    if not outcomes:
+        return []
+    rows = table(
         ("workload", "measure", "reached", "met"),
-        (
-            (f"{row.table}: {row.workload}", o.measure, cell(o), "yes" if o.met else "no")
-            for row, o in outcomes
-        ),
+        ((name, o.measure, cell(o), "yes" if o.met else "no") for name, o in outcomes),
     )
+    met = sum(outcome.met for _, outcome in outcomes)
+    return [f"## Targets: {met} of {len(outcomes)} met", "", *rows, ""]
 
 
 def _rows(rows: list[Row]) -> list[str]:
