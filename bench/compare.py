@@ -8,13 +8,40 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from bench.report import Results, Row
+from bench.ops import report as ops_report
+from bench.report import FORMAT, Results, read_results
 
 MARKED_CHANGE = 0.10
+
+
+class Row(Protocol):
+    """A row of either kind."""
+
+    @property
+    def table(self) -> str: ...
+
+    @property
+    def workload(self) -> str: ...
+
+    @property
+    def key(self) -> tuple[str, str]: ...
+
+    def measures(self) -> dict[str, float]: ...
+
+
+class Run(Protocol):
+    """Results of the engine's bench or of that of the training ops."""
+
+    @property
+    def machine(self) -> Mapping[str, Any]: ...
+
+    @property
+    def rows(self) -> Sequence[Row]: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,7 @@ class Change:
         return "better" if self.relative > 0 else "worse"
 
 
-def changes(old: Results, new: Results) -> Iterator[Change]:
+def changes(old: Run, new: Run) -> Iterator[Change]:
     """Every measure that both runs have, in the new run's order."""
     before = {row.key: row.measures() for row in old.rows}
     for row in new.rows:
@@ -48,13 +75,13 @@ def changes(old: Results, new: Results) -> Iterator[Change]:
                 yield Change(row, measure, before[row.key][measure], value)
 
 
-def only_in(results: Results, other: Results) -> list[Row]:
+def only_in(results: Run, other: Run) -> list[Row]:
     """Rows that the other run has not."""
     known = {row.key for row in other.rows}
     return [row for row in results.rows if row.key not in known]
 
 
-def compare(old: Results, new: Results) -> str:
+def compare(old: Run, new: Run) -> str:
     """The comparison as lines of text."""
     lines = []
     if old.machine["cpu"] != new.machine["cpu"]:
@@ -83,6 +110,19 @@ def compare(old: Results, new: Results) -> str:
     return "\n".join(lines)
 
 
+def read(path: Path) -> Run:
+    """Read results of either bench.
+
+    Raises:
+        ValueError: no such file, or not one that a bench wrote.
+    """
+    kinds: dict[str, Callable[[Mapping[str, Any]], Run]] = {
+        FORMAT: Results.from_dict,
+        ops_report.FORMAT: ops_report.Results.from_dict,
+    }
+    return read_results(path, kinds)
+
+
 def main() -> None:
     """Print the comparison of two files."""
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
@@ -90,7 +130,7 @@ def main() -> None:
     parser.add_argument("new", type=Path)
     paths = parser.parse_args()
     try:
-        old, new = Results.read(paths.old), Results.read(paths.new)
+        old, new = read(paths.old), read(paths.new)
     except ValueError as error:
         sys.exit(f"bench.compare: {error}")
     print(compare(old, new))

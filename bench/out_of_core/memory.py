@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 STATUS = Path("/proc/self/status")
+CLEAR = Path("/proc/self/clear_refs")
 MEMORY = Path("/proc/meminfo")
 
 
@@ -28,8 +29,18 @@ def anonymous() -> int:
     return _field(STATUS, "RssAnon")
 
 
+def resident() -> int:
+    """What is resident now, pages of mapped files included."""
+    return _field(STATUS, "VmRSS")
+
+
+def forget_peak() -> None:
+    """Let `peak_resident` count from now on."""
+    CLEAR.write_text("5")
+
+
 def peak_resident() -> int:
-    """Most that was ever resident, pages of mapped files included.
+    """Most that was ever resident, or since `forget_peak`, pages of mapped files included.
 
     ``ru_maxrss`` would count what the process that started this one held.
     """
