@@ -75,12 +75,24 @@ auto with_float(const py::array& array, const char* name, const Body& body) {
     fail_type(name, "float32 or float64", array);
 }
 
-/// In place of products [rows, columns] come the derivatives, where those are asked for.
+/// Columns and slopes [rows, 2] that hard mining writes to or that are read; nothing else has them.
+template <class Scalar>
+HardTriplets<Scalar> hard_arg(const std::optional<py::array>& columns,
+                              const std::optional<py::array>& slopes, py::ssize_t rows) {
+    if (!columns || !slopes) return {nullptr, nullptr};
+    auto places = numbers<int64_t>(*columns, "hard_columns", {rows, 2});
+    auto values = numbers<Scalar>(*slopes, "hard_slopes", {rows, 2});
+    return {places.mutable_data(), values.mutable_data()};
+}
+
+/// In place of products [rows, columns] come the derivatives, where those are asked for and the
+/// mining is not hard.
 py::tuple mine(const py::array& products, const py::array& row_labels,
                const py::array& column_labels, const std::optional<py::array>& row_squares,
                const std::optional<py::array>& column_squares, std::optional<int64_t> own_column,
                double margin, const std::string& mining, const std::string& penalty, bool graded,
-               bool weighted, bool differentiate) {
+               bool weighted, bool differentiate, const std::optional<py::array>& hard_columns,
+               const std::optional<py::array>& hard_slopes) {
     if (row_squares.has_value() != column_squares.has_value())
         fail_value("column_squares", "to be given where row_squares is", "one of both");
     const TripletRule rule{mining_arg(mining), penalty_arg(penalty), graded, weighted, margin};
@@ -88,6 +100,9 @@ py::tuple mine(const py::array& products, const py::array& row_labels,
         PairsArg<Scalar> pairs(products, row_labels, column_labels);
         if (own_column && (*own_column < 0 || *own_column + pairs.rows > pairs.columns))
             fail_value("own_column", "a column for each row", std::to_string(*own_column));
+        const auto hard = hard_arg<Scalar>(hard_columns, hard_slopes, pairs.rows);
+        if (rule.mining == Mining::hard && hard.columns == nullptr)
+            fail_value("hard_columns", "to be given, and hard_slopes, for hard mining", "None");
         const ProductBlock<Scalar> block{
             pairs.products.mutable_data(),
             pairs.rows,
@@ -98,10 +113,34 @@ py::tuple mine(const py::array& products, const py::array& row_labels,
         TripletSums sums{};
         {
             const ReleasedGil released;
-            sums =
-                mine_triplets(block, pairs.row_bits(), pairs.column_bits(), rule, differentiate, 0);
+            sums = mine_triplets(block, pairs.row_bits(), pairs.column_bits(), rule, hard,
+                                 differentiate, 0);
         }
         return py::make_tuple(sums.loss, sums.weight, sums.triplets, sums.counted);
+    });
+}
+
+/// Adds to of_anchors [rows, bits] and of_candidates [columns, bits].
+void hard_gradients(const py::array& anchors, const py::array& candidates,
+                    const py::array& hard_columns, const py::array& hard_slopes, bool squared,
+                    double scale, const py::array& of_anchors, const py::array& of_candidates) {
+    if (anchors.ndim() != 2) fail_value("anchors", "[rows, bits]", describe(anchors));
+    if (candidates.ndim() != 2) fail_value("candidates", "[columns, bits]", describe(candidates));
+    with_float(anchors, "anchors", [&]<class Scalar>() {
+        const py::ssize_t rows = anchors.shape(0), bits = anchors.shape(1);
+        const py::ssize_t columns = candidates.shape(0);
+        const auto a = numbers<Scalar>(anchors, "anchors", {rows, bits});
+        const auto c = numbers<Scalar>(candidates, "candidates", {columns, bits});
+        auto of_a = numbers<Scalar>(of_anchors, "of_anchors", {rows, bits});
+        auto of_c = numbers<Scalar>(of_candidates, "of_candidates", {columns, bits});
+        const auto hard = hard_arg<Scalar>(hard_columns, hard_slopes, rows);
+        for (int64_t place = 0; place < 2 * rows; ++place)
+            if (hard.columns[place] < 0 || hard.columns[place] >= columns)
+                fail_value("hard_columns", "0.." + std::to_string(columns - 1),
+                           std::to_string(hard.columns[place]));
+        const RowPairs<Scalar> pairs{a.data(), c.data(), rows, columns, bits, squared};
+        add_hard_gradients(pairs, hard, static_cast<Scalar>(scale), of_a.mutable_data(),
+                           of_c.mutable_data());
     });
 }
 
@@ -176,7 +215,11 @@ void register_ops(py::module_& module) {
     module.def("mine_triplets", &mine, py::arg("products"), py::arg("row_labels"),
                py::arg("column_labels"), py::arg("row_squares"), py::arg("column_squares"),
                py::arg("own_column"), py::arg("margin"), py::arg("mining"), py::arg("penalty"),
-               py::arg("graded"), py::arg("weighted"), py::arg("differentiate"));
+               py::arg("graded"), py::arg("weighted"), py::arg("differentiate"),
+               py::arg("hard_columns"), py::arg("hard_slopes"));
+    module.def("hard_gradients", &hard_gradients, py::arg("anchors"), py::arg("candidates"),
+               py::arg("hard_columns"), py::arg("hard_slopes"), py::arg("squared"),
+               py::arg("scale"), py::arg("of_anchors"), py::arg("of_candidates"));
     module.def("pairwise_likelihood", &likelihood, py::arg("products"), py::arg("row_labels"),
                py::arg("column_labels"), py::arg("scale"));
     module.def("relaxed_sign_sums", &sign_sums, py::arg("values"), py::arg("targets"),

@@ -127,7 +127,7 @@ ENGINE_BELOW = {
     "mih": ("core", "cpu"),
     "index": ("core", "cpu", "mih"),
     "ops": ("core", "cpu"),
-    "cuda": (),
+    "cuda": ("core",),
 }
 
 

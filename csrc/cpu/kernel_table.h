@@ -125,12 +125,21 @@ struct LogisticSums {
     double slope;
 };
 
+/// The greatest distance of one kind and the least of another.
+template <class T>
+struct Extremes {
+    T farthest, nearest;  ///< -inf and inf where there is none
+};
+
 /// Of training losses, for values of one type.
 template <class T>
 struct LossKernels {
     /// Of x = threshold - values[i]; `weight` times each derivative is taken from slopes[i].
     LogisticSums (*logistic)(const T* values, size_t count, T threshold, double weight,
                              double* slopes);
+
+    /// The farthest of the values whose kind is 1 and the nearest of those whose kind is 0.
+    Extremes<T> (*extremes)(const T* values, const uint8_t* kinds, size_t count);
 
     /// Sums ln(1 + e^theta) - similar[i] theta, theta = scale * values[i], and leaves the
     /// derivative by theta in place of the value.

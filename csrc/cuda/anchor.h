@@ -263,7 +263,7 @@ class AnchorMiner {
             }
             room_.sums[p] = cost.slope;
             room_.slopes[column_of(room_.keys[p])] += cost.slope;
-            return Sums{cost.loss, cost.counted};
+            return Sums{cost.loss, cost.counted ? 1.0 : 0.0};
         }));
         // Positives that take the same negative stand side by side: theirs is a difference of sums.
         scan(
@@ -302,7 +302,7 @@ class AnchorMiner {
         const TripletCost cost = take_hardest(candidates_, rule_, far, near,
                                               weight_of(level, column_of(near)), hardest_);
         sums_.loss = cost.loss;
-        sums_.counted = cost.counted;
+        sums_.counted = cost.counted ? 1 : 0;
     }
 
     Team& team_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/triplet_cost.h"
 #include "cuda/team.h"
 #include "hashcore/ops.h"
 
@@ -79,19 +80,6 @@ struct AnchorSums {
     double loss, weight, triplets, counted;
 };
 
-/// What one triplet costs, and the derivative by its d_ap.
-struct TripletCost {
-    double loss, slope, counted;
-};
-HASHCORE_ANYWHERE inline TripletCost cost_of(Penalty penalty, double x, double weight) {
-    if (penalty == Penalty::hinge) {
-        if (x > 0) return {weight * x, weight, 1};
-        return {0, 0, 0};
-    }
-    const double tail = exp(-fabs(x));
-    return {weight * ((x > 0 ? x : 0) + log1p(tail)), weight * (x < 0 ? tail : 1) / (1 + tail), 1};
-}
-
 /// The one triplet of an anchor that hard mining takes: derivatives by two products' distances.
 struct HardTriplet {
     int64_t columns[2];  ///< positive, negative
@@ -137,7 +125,7 @@ HASHCORE_ANYWHERE AnchorSums mine_hardest(Team& team, const Candidates& candidat
     if (found.near == poison) return {NAN, 0, 0, 0};
     if (found.far == no_key || found.near == no_key) return {};
     const TripletCost cost = take_hardest(candidates, rule, found.far, found.near, 1, taken);
-    return {cost.loss, 0, 0, cost.counted};
+    return {cost.loss, 0, 0, cost.counted ? 1.0 : 0.0};
 }
 
 }  // namespace hashcore::cuda

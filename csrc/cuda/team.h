@@ -12,11 +12,7 @@
 #pragma once
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define HASHCORE_ANYWHERE __host__ __device__
-#else
-#define HASHCORE_ANYWHERE
-#endif
+#include "core/anywhere.h"
 
 namespace hashcore::cuda {
 

@@ -4,22 +4,12 @@
 #include "core/thread_pool.h"
 #include "cpu/dispatch.h"
 #include "hashcore/ops.h"
+#include "ops/similar.h"
 
 namespace hashcore {
 namespace {
 
 constexpr int64_t products_a_task = int64_t{1} << 16;
-
-/// Whether each column shares a label with a row.
-void mark_similar(const uint64_t* row, LabelBits columns, std::vector<uint8_t>& similar) {
-    const uint64_t* labels = columns.data;
-    for (uint8_t& is_similar : similar) {
-        uint64_t both = 0;
-        for (int64_t w = 0; w < columns.words; ++w) both |= row[w] & labels[w];
-        is_similar = both != 0 ? 1 : 0;
-        labels += columns.words;
-    }
-}
 
 }  // namespace
 

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "core/thread_pool.h"
+#include "core/triplet_cost.h"
 #include "cpu/dispatch.h"
 #include "ops/anchor.h"
+#include "ops/hard_miner.h"
 
 namespace hashcore {
 namespace {
@@ -57,6 +59,18 @@ class Miner {
         }
         if (hardest_.positive != none) add(hardest_.positive, hardest_.negative, hardest_.weight);
         return sums_;
+    }
+
+    /// The triplet that hard mining took of the last anchor.
+    void store_hardest(int64_t* columns, Scalar* slopes) const {
+        columns[0] = columns[1] = 0;
+        slopes[0] = slopes[1] = finite_ ? Scalar{0} : std::numeric_limits<Scalar>::quiet_NaN();
+        if (hardest_.positive == none) return;
+        const size_t items[] = {hardest_.positive, hardest_.negative};
+        for (size_t i = 0; i < 2; ++i) {
+            columns[i] = static_cast<int64_t>(anchor_.column(items[i]));
+            if (!anchor_.is_cut(items[i])) slopes[i] = static_cast<Scalar>(slopes_[items[i]]);
+        }
     }
 
     /// Derivatives of the last anchor's loss by its distances, by column.
@@ -200,19 +214,11 @@ class Miner {
     void add(size_t positive, size_t negative, double weight) {
         const double x = static_cast<double>(threshold(positive)) -
                          static_cast<double>(anchor_.distance(negative));
-        double slope = 0;
-        if (rule_.penalty == Penalty::logistic) {
-            const double tail = std::exp(-std::abs(x));
-            sums_.loss += weight * (std::max(x, 0.0) + std::log1p(tail));
-            slope = weight * (x < 0 ? tail : 1) / (1 + tail);
-            ++sums_.counted;
-        } else if (x > 0) {
-            sums_.loss += weight * x;
-            slope = weight;
-            ++sums_.counted;
-        }
-        slopes_[positive] += slope;
-        slopes_[negative] -= slope;
+        const TripletCost cost = cost_of(rule_.penalty, x, weight);
+        sums_.loss += cost.loss;
+        sums_.counted += cost.counted ? 1 : 0;
+        slopes_[positive] += cost.slope;
+        slopes_[negative] -= cost.slope;
     }
 
     const TripletRule rule_;
@@ -232,20 +238,29 @@ class Miner {
 
 template <class Scalar>
 TripletSums mine_triplets(const ProductBlock<Scalar>& block, LabelBits anchor_labels,
-                          LabelBits candidate_labels, const TripletRule& rule, bool differentiate,
-                          int threads) {
+                          LabelBits candidate_labels, const TripletRule& rule,
+                          const HardTriplets<Scalar>& hard, bool differentiate, int threads) {
     if (block.rows == 0 || block.columns == 0) return {};
     std::vector<TripletSums> of_rows(static_cast<size_t>(block.rows));
     const auto discounts = sum_discounts(rule.weighted ? block.columns : 0);
     const int64_t step = std::max<int64_t>(1, products_a_task / block.columns);
-    parallel_for((block.rows + step - 1) / step, threads, nullptr, [&](int64_t task) {
-        Miner<Scalar> miner(block.columns, rule, discounts);
+    const auto for_rows = [&](int64_t task, auto& miner) {
         for (int64_t row = task * step; row < std::min(block.rows, (task + 1) * step); ++row) {
             of_rows[static_cast<size_t>(row)] =
                 miner.mine(block, row, anchor_labels, candidate_labels);
-            if (differentiate)
+            if (rule.mining == Mining::hard)
+                miner.store_hardest(hard.columns + 2 * row, hard.slopes + 2 * row);
+            else if (differentiate)
                 miner.store_slopes(block.values + row * block.columns, block.columns);
         }
+    };
+    parallel_for((block.rows + step - 1) / step, threads, nullptr, [&](int64_t task) {
+        if (rule.mining == Mining::hard && !rule.graded) {
+            HardMiner<Scalar> miner(block.columns, rule);
+            return for_rows(task, miner);
+        }
+        Miner<Scalar> miner(block.columns, rule, discounts);
+        for_rows(task, miner);
     });
     TripletSums total{};
     for (const TripletSums& row : of_rows) {
@@ -258,8 +273,8 @@ TripletSums mine_triplets(const ProductBlock<Scalar>& block, LabelBits anchor_la
 }
 
 template TripletSums mine_triplets(const ProductBlock<float>&, LabelBits, LabelBits,
-                                   const TripletRule&, bool, int);
+                                   const TripletRule&, const HardTriplets<float>&, bool, int);
 template TripletSums mine_triplets(const ProductBlock<double>&, LabelBits, LabelBits,
-                                   const TripletRule&, bool, int);
+                                   const TripletRule&, const HardTriplets<double>&, bool, int);
 
 }  // namespace hashcore

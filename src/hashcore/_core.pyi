@@ -153,7 +153,19 @@ def mine_triplets(
     graded: bool,
     weighted: bool,
     differentiate: bool,
+    hard_columns: NDArray[np.int64] | None,
+    hard_slopes: NDArray[Any] | None,
 ) -> tuple[float, float, int, int]: ...
+def hard_gradients(
+    anchors: NDArray[Any],
+    candidates: NDArray[Any],
+    hard_columns: NDArray[np.int64],
+    hard_slopes: NDArray[Any],
+    squared: bool,
+    scale: float,
+    of_anchors: NDArray[Any],
+    of_candidates: NDArray[Any],
+) -> None: ...
 def pairwise_likelihood(
     products: NDArray[Any],
     row_labels: NDArray[np.uint64],

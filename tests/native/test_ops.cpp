@@ -149,6 +149,8 @@ void check_triplets(Rng& rng, const TripletRule& rule) {
 
     TripletSums sums{};
     auto slopes = products;
+    std::vector<int64_t> hard_columns(static_cast<size_t>(2 * rows));
+    std::vector<Scalar> hard_slopes(hard_columns.size());
     at_every_level([&](int threads) {
         slopes = products;
         const ProductBlock<Scalar> block{slopes.data(),
@@ -157,8 +159,14 @@ void check_triplets(Rng& rng, const TripletRule& rule) {
                                          squared ? row_squares.data() : nullptr,
                                          squared ? column_squares.data() : nullptr,
                                          inside ? first : -1};
-        sums = mine_triplets(block, {anchors.data(), words}, {candidates.data(), words}, rule, true,
-                             threads);
+        sums = mine_triplets(block, {anchors.data(), words}, {candidates.data(), words}, rule,
+                             {hard_columns.data(), hard_slopes.data()}, true, threads);
+        if (rule.mining == Mining::hard) {
+            std::fill(slopes.begin(), slopes.end(), Scalar{0});
+            for (size_t i = 0; i < hard_columns.size(); ++i)
+                slopes[i / 2 * static_cast<size_t>(columns) +
+                       static_cast<size_t>(hard_columns[i])] += hard_slopes[i];
+        }
         return std::tuple(sums.loss, sums.weight, sums.triplets, sums.counted, slopes);
     });
 
@@ -206,10 +214,15 @@ void check_product_that_is_not_finite(Rng& rng, const TripletRule& rule) {
                                        : std::numeric_limits<Scalar>::infinity();
     const std::vector<uint64_t> anchors{1, 1, 1}, candidates{1, 1, 2, 2, 3};
     const ProductBlock<Scalar> block{products.data(), 3, 5, nullptr, nullptr, -1};
-    const TripletSums sums =
-        mine_triplets(block, {anchors.data(), 1}, {candidates.data(), 1}, rule, true, 1);
+    int64_t hard_columns[6];
+    Scalar hard_slopes[6];
+    const TripletSums sums = mine_triplets(block, {anchors.data(), 1}, {candidates.data(), 1}, rule,
+                                           {hard_columns, hard_slopes}, true, 1);
     EXPECT(std::isnan(sums.loss));
-    for (size_t i = 0; i < 15; ++i) EXPECT(std::isnan(products[i]) == (i / 5 == 1));
+    if (rule.mining == Mining::hard)
+        for (size_t i = 0; i < 6; ++i) EXPECT(std::isnan(hard_slopes[i]) == (i / 2 == 1));
+    else
+        for (size_t i = 0; i < 15; ++i) EXPECT(std::isnan(products[i]) == (i / 5 == 1));
 }
 
 template <class Scalar>

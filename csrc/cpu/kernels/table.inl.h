@@ -2,6 +2,7 @@
 #pragma once
 #include "cpu/kernels/bucket_scan.inl.h"
 #include "cpu/kernels/distances.inl.h"
+#include "cpu/kernels/extremes.inl.h"
 #include "cpu/kernels/list_hits.inl.h"
 #include "cpu/kernels/logistic.inl.h"
 #include "cpu/kernels/pack.inl.h"
@@ -15,7 +16,8 @@ namespace {
 
 template <class T>
 constexpr LossKernels<T> make_loss_kernels() {
-    return {logistic_sums<T>, pair_likelihood<T>, relaxed_sign_sums<T>, relaxed_sign_slopes<T>};
+    return {logistic_sums<T>, extremes<T>, pair_likelihood<T>, relaxed_sign_sums<T>,
+            relaxed_sign_slopes<T>};
 }
 
 template <class V>

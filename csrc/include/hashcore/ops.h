@@ -61,13 +61,37 @@ struct TripletSums {
     int64_t counted;   ///< mined, and of penalty > 0 where it is the hinge
 };
 
-/// Mines the triplets of a block of anchors; `anchor_labels` begins with its first row. With
-/// `differentiate`, the values become the derivatives of the loss by the distances. A product that
-/// is not finite makes the loss of its row, and its derivatives, NaN.
+/// What hard mining takes of each anchor of a block.
+template <class Scalar>
+struct HardTriplets {
+    int64_t* columns;  ///< [rows, 2] the positive and the negative
+    Scalar* slopes;    ///< [rows, 2] derivatives of the loss by their distances: 0 where there is
+                       ///< no triplet or a distance is cut off at 0
+};
+
+/// Mines the triplets of a block of anchors; `anchor_labels` begins with its first row. Hard ones
+/// are left in `hard`, whose parts may be null otherwise; of others, with `differentiate`, the
+/// values become the derivatives of the loss by the distances. A product that is not finite makes
+/// the loss of its row, and its derivatives, NaN.
 template <class Scalar>
 TripletSums mine_triplets(const ProductBlock<Scalar>& block, LabelBits anchor_labels,
-                          LabelBits candidate_labels, const TripletRule& rule, bool differentiate,
-                          int threads);
+                          LabelBits candidate_labels, const TripletRule& rule,
+                          const HardTriplets<Scalar>& hard, bool differentiate, int threads);
+
+/// Anchors [rows, bits] and candidates [columns, bits].
+template <class Scalar>
+struct RowPairs {
+    const Scalar* anchors;
+    const Scalar* candidates;
+    int64_t rows, columns, bits;
+    bool squared;  ///< distances are |a - c|^2, else -a.c
+};
+
+/// Adds the derivatives by the anchors and candidates, of which hard mining took `hard`, to
+/// `of_anchors` [rows, bits] and `of_candidates` [columns, bits].
+template <class Scalar>
+void add_hard_gradients(const RowPairs<Scalar>& pairs, const HardTriplets<Scalar>& hard,
+                        Scalar scale, Scalar* of_anchors, Scalar* of_candidates);
 
 /// Sums ln(1 + e^theta) - s theta over a block of pairs, theta = scale * product, s = 1 where a
 /// label is in common, else 0, and leaves the derivatives by theta in place of the products.

@@ -235,6 +235,8 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     a_bits, c_bits = label_bits(anchor_labels), label_bits(candidate_labels)
     squares = (a.square().sum(dim=1), c.square().sum(dim=1)) if squared else None
     of_a, of_c = (torch.zeros_like(x) if differentiate else x.new_empty(0) for x in (a, c))
+    hard = mining == "hard"
+    taken = torch.empty(len(a), 2, dtype=torch.int64), a.new_empty(len(a), 2)
     loss, weight, triplets, counted = 0.0, 0.0, 0, 0
     for rows, products in product_blocks(a, c):
         found = _core.mine_triplets(
@@ -250,14 +252,30 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
             graded,
             weighted,
             differentiate,
+            taken[0][rows].numpy() if hard else None,
+            taken[1][rows].numpy() if hard else None,
         )
         loss, weight = loss + found[0], weight + found[1]
         triplets, counted = triplets + found[2], counted + found[3]
-        if differentiate:  # the products are the derivatives by the distances now
+        if differentiate and not hard:  # the products are the derivatives by the distances now
             add_pair_gradients(products, a[rows], c, of_a[rows], of_c, squared=squared)
     scale = (triplets / weight if weighted and weight > 0 else 1.0) / max(counted, 1)
-    of_product = (-2.0 if squared else -1.0) * scale
-    return a.new_tensor(loss * scale), of_a.mul_(of_product), of_c.mul_(of_product)
+    value = a.new_tensor(loss * scale)
+    if not hard:
+        of_product = (-2.0 if squared else -1.0) * scale
+        return value, of_a.mul_(of_product), of_c.mul_(of_product)
+    if differentiate and len(c):
+        _core.hard_gradients(
+            a.numpy(),
+            c.numpy(),
+            taken[0].numpy(),
+            taken[1].numpy(),
+            squared,
+            scale,
+            of_a.numpy(),
+            of_c.numpy(),
+        )
+    return value, of_a, of_c
 
 
 _triplet_mining = register_loss_of_pairs(
