@@ -28,6 +28,11 @@ directions inside a modality .014 of T->I `encoded`, while they cost .005 of I->
 ranking .010 and NDCG as its strength .019 of T->I `labelled`, and little else. Similarity of
 features changes it by at most .003 `unseen` and `encoded`; the common semantic space costs up to
 .004 there.
+
+On IAPR TC-12: alignment brings .032/.018 `unseen` and .030/.160 `encoded`, similarity of labels
+.012 of I->T and .014/.079, the ranking .006 of I->T and .009/.101, similarity of features .002/.006
+`unseen`. The directions inside a modality bring .058 of T->I `encoded` and cost .013/.015 `unseen`;
+NDCG as the strength costs .018/.007 and .021/.012; the common semantic space costs .002.
 """
 
 from __future__ import annotations

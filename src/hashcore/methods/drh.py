@@ -32,6 +32,9 @@ says, T log2 Kc; more than that is stored where Kc > 2.
 
 What the components bring on wikiData.mat (64 bits, three seeds, I->T / T->I): AdaBoost .071/.037 of
 the mAP `unseen` and .091/.344 `encoded`; ranking .015/.011 and .017/.054.
+
+On IAPR TC-12: AdaBoost brings .104/.054 `unseen` and .112/.328 `encoded`; ranking .036/.011 and
+.037/.020, while it costs .019 of T->I `labelled`.
 """
 
 from __future__ import annotations
