@@ -125,10 +125,35 @@ struct LogisticSums {
     double slope;
 };
 
-/// The greatest distance of one kind and the least of another.
+/// An integer beside each value, as wide as that: lanes of both go side by side.
+template <size_t bytes>
+struct MarkOfSize;
+template <>
+struct MarkOfSize<4> {
+    using Type = int32_t;
+};
+template <>
+struct MarkOfSize<8> {
+    using Type = int64_t;
+};
+template <class T>
+using Mark = typename MarkOfSize<sizeof(T)>::Type;
+
+/// Products of an anchor with candidates, and how they become distances; see ProductBlock.
+template <class T>
+struct DistanceRow {
+    const T* products;
+    T own_square;
+    const T* squares;  ///< null for d = -product
+};
+
+/// The farthest value that is marked 1 and the nearest that is marked 0; the first of equal ones.
 template <class T>
 struct Extremes {
-    T farthest, nearest;  ///< -inf and inf where there is none
+    T farthest, nearest;
+    int64_t farthest_at, nearest_at;  ///< -1 where there is none
+    int64_t ones, zeros;              ///< how many there are
+    bool finite;                      ///< whether all products are
 };
 
 /// Of training losses, for values of one type.
@@ -138,12 +163,20 @@ struct LossKernels {
     LogisticSums (*logistic)(const T* values, size_t count, T threshold, double weight,
                              double* slopes);
 
-    /// The farthest of the values whose kind is 1 and the nearest of those whose kind is 0.
-    Extremes<T> (*extremes)(const T* values, const uint8_t* kinds, size_t count);
+    /// Marks the columns that share a label with a row 1, others 0.
+    void (*mark_similar)(const uint64_t* row, const uint64_t* columns, size_t words, size_t count,
+                         Mark<T>* similar);
+
+    /// How many of `size` thresholds lie below each value, or are equal to it where `or_equal`:
+    /// for few thresholds, which each value is compared with.
+    void (*count_below)(const T* thresholds, size_t size, bool or_equal, const T* values,
+                        size_t count, Mark<T>* below);
+
+    Extremes<T> (*extremes)(const DistanceRow<T>& row, const Mark<T>* marks, size_t count);
 
     /// Sums ln(1 + e^theta) - similar[i] theta, theta = scale * values[i], and leaves the
     /// derivative by theta in place of the value.
-    double (*pair_likelihood)(T* values, const uint8_t* similar, size_t count, T scale);
+    double (*pair_likelihood)(T* values, const Mark<T>* similar, size_t count, T scale);
 
     /// Of rows [rows, bits] at a time; see RelaxedSignRule.
     void (*relaxed_sign_sums)(const T* values, const T* targets, size_t rows, size_t bits,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace hashcore {
 
@@ -14,7 +15,8 @@ std::vector<double> sum_discounts(int64_t count) {
 
 template <class Scalar>
 Anchor<Scalar>::Anchor(int64_t columns, bool graded, const std::vector<double>* discounts)
-    : graded_(graded),
+    : kernels_(loss_kernels<Scalar>()),
+      graded_(graded),
       discounts_(discounts),
       shared_(static_cast<size_t>(columns)),
       columns_(static_cast<size_t>(columns)),
@@ -33,7 +35,7 @@ bool Anchor<Scalar>::take(const ProductBlock<Scalar>& block, int64_t row, LabelB
     for (size_t i = 0; i < shared_.size(); ++i) {
         poison += products[i] * 0;  // NaN of a NaN or an infinity
         if (i == own) continue;
-        const size_t item = next_[shared_[i]]++;
+        const size_t item = next_[static_cast<size_t>(shared_[i])]++;
         columns_[item] = i;
         distances_[item] = cut_at_zero_
                                ? std::max(Scalar{0}, block.row_squares[row] +
@@ -47,14 +49,16 @@ template <class Scalar>
 void Anchor<Scalar>::count_shared(const uint64_t* anchor, LabelBits candidates) {
     const auto words = static_cast<size_t>(candidates.words);
     const uint64_t* labels = candidates.data;
-    most_shared_ = 0;
-    for (uint32_t& shared : shared_) {
+    most_shared_ = 1;
+    if (!graded_)
+        return kernels_.mark_similar(anchor, labels, words, shared_.size(), shared_.data());
+    for (Mark<Scalar>& shared : shared_) {
         uint32_t count = 0;
         for (size_t w = 0; w < words; ++w)
             if (const uint64_t both = anchor[w] & labels[w]; both != 0)
-                count += graded_ ? static_cast<uint32_t>(__builtin_popcountll(both)) : 1;
-        shared = graded_ ? count : std::min(count, 1U);
-        most_shared_ = std::max(most_shared_, shared);
+                count += static_cast<uint32_t>(__builtin_popcountll(both));
+        shared = static_cast<Mark<Scalar>>(count);
+        most_shared_ = std::max(most_shared_, count);
         labels += words;
     }
 }
@@ -62,8 +66,15 @@ void Anchor<Scalar>::count_shared(const uint64_t* anchor, LabelBits candidates) 
 template <class Scalar>
 void Anchor<Scalar>::make_levels(size_t own) {
     next_.assign(size_t{most_shared_} + 2, 0);
-    for (size_t i = 0; i < shared_.size(); ++i)
-        if (i != own) ++next_[shared_[i] + 1];
+    if (most_shared_ == 1) {  // a sum has no counters that wait for each other
+        const auto ones =
+            static_cast<size_t>(std::accumulate(shared_.begin(), shared_.end(), Mark<Scalar>{0}));
+        next_[1] = shared_.size() - ones;
+        next_[2] = ones;
+    } else {
+        for (const Mark<Scalar> shared : shared_) ++next_[static_cast<size_t>(shared) + 1];
+    }
+    if (own < shared_.size()) --next_[static_cast<size_t>(shared_[own]) + 1];
     levels_.clear();
     for (uint32_t shared = 0; shared <= most_shared_; ++shared) {
         const size_t begin = next_[shared];

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/dispatch.h"
 #include "hashcore/ops.h"
 
 namespace hashcore {
@@ -46,12 +47,13 @@ class Anchor {
     void make_levels(size_t own);
     void set_gains();
 
+    const LossKernels<Scalar>& kernels_;
     const bool graded_;
     const std::vector<double>* const discounts_;
     bool cut_at_zero_ = false;
     uint32_t most_shared_ = 0;
-    std::vector<uint32_t> shared_;  // [columns] labels in common, by column
-    std::vector<size_t> next_;      // [most_shared + 2] where the next item of a level goes
+    std::vector<Mark<Scalar>> shared_;  // [columns] labels in common, by column
+    std::vector<size_t> next_;          // [most_shared + 2] where the next item of a level goes
     std::vector<Level> levels_;
     std::vector<size_t> columns_;    // [columns] by item
     std::vector<Scalar> distances_;  // [columns] by item

@@ -4,7 +4,6 @@
 #include "core/thread_pool.h"
 #include "cpu/dispatch.h"
 #include "hashcore/ops.h"
-#include "ops/similar.h"
 
 namespace hashcore {
 namespace {
@@ -21,9 +20,11 @@ double pairwise_likelihood(Scalar* products, int64_t rows, int64_t columns, Labe
     std::vector<double> of_rows(static_cast<size_t>(rows));
     const int64_t step = std::max<int64_t>(1, products_a_task / columns);
     parallel_for((rows + step - 1) / step, threads, nullptr, [&](int64_t task) {
-        std::vector<uint8_t> similar(static_cast<size_t>(columns));
+        std::vector<Mark<Scalar>> similar(static_cast<size_t>(columns));
         for (int64_t row = task * step; row < std::min(rows, (task + 1) * step); ++row) {
-            mark_similar(row_labels.data + row * row_labels.words, column_labels, similar);
+            table.mark_similar(row_labels.data + row * row_labels.words, column_labels.data,
+                               static_cast<size_t>(column_labels.words), similar.size(),
+                               similar.data());
             Scalar* values = products + row * columns;
             of_rows[static_cast<size_t>(row)] = table.pair_likelihood(
                 values, similar.data(), similar.size(), static_cast<Scalar>(scale));

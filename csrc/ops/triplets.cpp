@@ -1,6 +1,7 @@
 // Triplets of an anchor without looking at each: the thresholds margin + d_ap of its positives are
-// sorted, and every negative finds by bisection which of them lie above its own distance. Sums over
-// those are differences of prefix sums, so an anchor costs O(N log N) where triplets are O(N^2).
+// sorted, and every negative finds which of them lie above its own distance, by bisection or, where
+// they are few, by comparing many negatives with each at once. Sums over those are differences of
+// prefix sums, so an anchor costs O(N log N) where triplets are O(N^2).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,6 +17,8 @@ namespace hashcore {
 namespace {
 
 constexpr int64_t products_a_task = int64_t{1} << 16;
+constexpr int64_t hard_products_a_task = int64_t{1} << 20;  // of one pass, about a millisecond
+constexpr size_t most_compared = 256;                       // more thresholds are bisected
 constexpr size_t none = std::numeric_limits<size_t>::max();
 
 /// How many of the ascending values are below x, or with `or_equal` not above it. The comparisons
@@ -124,6 +127,18 @@ class Miner {
         });
     }
 
+    /// `below_` of each negative of a level: how many of the ascending values are below it.
+    template <bool or_equal>
+    void place_negatives(const Level& level) {
+        below_.resize(level.begin);
+        if (ascending_.size() <= most_compared)
+            return kernels_.count_below(ascending_.data(), ascending_.size(), or_equal,
+                                        anchor_.distances(), level.begin, below_.data());
+        for (size_t item = 0; item < level.begin; ++item)
+            below_[item] = static_cast<Mark<Scalar>>(
+                count_below<or_equal>(ascending_, anchor_.distance(item)));
+    }
+
     /// Sorts the positives of a level by distance; `ascending_` are their values of `of`.
     template <class Of>
     void sort_positives(const Level& level, const Of& of) {
@@ -143,9 +158,10 @@ class Miner {
         above_.assign(count + 1, 0);  // sums of the thresholds from each on
         for (size_t i = count; i-- > 0;) above_[i] = above_[i + 1] + ascending_[i];
         pulls_.assign(count + 1, 0);  // weights of the negatives below each threshold first
+        place_negatives<true>(level);
         for_negatives(level, [&](size_t item, double weight) {
             const Scalar distance = anchor_.distance(item);
-            const size_t first = count_below<true>(ascending_, distance);
+            const auto first = static_cast<size_t>(below_[item]);
             const auto active = static_cast<double>(count - first);
             sums_.loss += weight * (above_[first] - active * static_cast<double>(distance));
             sums_.counted += static_cast<int64_t>(count - first);
@@ -199,9 +215,9 @@ class Miner {
                 best = other;
         };
         // [i]: of the negatives that lie beyond the first i positives and no more
+        place_negatives<false>(level);
         for_negatives(level, [&](size_t item, double weight) {
-            take_nearer(nearest_[count_below<false>(ascending_, anchor_.distance(item))],
-                        {none, item, weight, 0});
+            take_nearer(nearest_[static_cast<size_t>(below_[item])], {none, item, weight, 0});
         });
         Pair best;
         for (size_t i = ascending_.size(); i > 0; --i) {
@@ -230,6 +246,7 @@ class Miner {
     std::vector<double> slopes_;  // [columns] by item
     std::vector<size_t> order_;
     std::vector<Scalar> ascending_;
+    std::vector<Mark<Scalar>> below_;
     std::vector<double> above_, pulls_;
     std::vector<Pair> nearest_;
 };
@@ -243,7 +260,9 @@ TripletSums mine_triplets(const ProductBlock<Scalar>& block, LabelBits anchor_la
     if (block.rows == 0 || block.columns == 0) return {};
     std::vector<TripletSums> of_rows(static_cast<size_t>(block.rows));
     const auto discounts = sum_discounts(rule.weighted ? block.columns : 0);
-    const int64_t step = std::max<int64_t>(1, products_a_task / block.columns);
+    const bool one_pass = rule.mining == Mining::hard && !rule.graded;
+    const int64_t step =
+        std::max<int64_t>(1, (one_pass ? hard_products_a_task : products_a_task) / block.columns);
     const auto for_rows = [&](int64_t task, auto& miner) {
         for (int64_t row = task * step; row < std::min(block.rows, (task + 1) * step); ++row) {
             of_rows[static_cast<size_t>(row)] =
@@ -255,7 +274,7 @@ TripletSums mine_triplets(const ProductBlock<Scalar>& block, LabelBits anchor_la
         }
     };
     parallel_for((block.rows + step - 1) / step, threads, nullptr, [&](int64_t task) {
-        if (rule.mining == Mining::hard && !rule.graded) {
+        if (one_pass) {
             HardMiner<Scalar> miner(block.columns, rule);
             return for_rows(task, miner);
         }

@@ -37,6 +37,16 @@ def test_inside_one_modality(rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("mining", MININGS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_many_positives(mining: str, dtype: torch.dtype) -> None:
+    """More than negatives are compared with, and more than a part of the candidates."""
+    batch = draw(1, 3, 700, 2, single=True, dtype=dtype)
+    positives = (batch[2][:, None] & batch[3]).any(dim=2).sum(dim=1)
+    assert positives.min() > 256
+    compare(batch, 1e-9 if dtype == torch.float64 else 3e-5, margin=0.3, mining=mining)
+
+
+@pytest.mark.parametrize("mining", MININGS)
 @pytest.mark.parametrize("penalty", ["hinge", "logistic"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_distances_far_apart(mining: str, penalty: str, dtype: torch.dtype) -> None:

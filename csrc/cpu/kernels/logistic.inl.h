@@ -102,11 +102,11 @@ LogisticSums logistic_sums(const T* values, size_t count, T threshold, double we
 /// The likelihood of pairs: sums ln(1 + e^theta) - s theta, theta = scale * values[i], and leaves
 /// the derivative by theta.
 template <class T>
-double pair_likelihood(T* values, const uint8_t* similar, size_t count, T scale) {
+double pair_likelihood(T* values, const Mark<T>* similar, size_t count, T scale) {
     T loss[logistic_lanes] = {};
     const auto step = [&](size_t i, size_t lane) {
         const T theta = scale * values[i];
-        const T is_similar = similar[i];
+        const T is_similar = static_cast<T>(similar[i]);
         const Logistic<T> one = logistic(theta);
         loss[lane] += one.loss - is_similar * theta;
         values[i] = one.slope - is_similar;

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def correlation(u: Tensor, beta: float, wanted: bool, mean_square: Tensor) -> Tensor:
+def correlation(u: Tensor, beta: float, wanted: bool, mean_square: Tensor) -> tuple[Tensor, Tensor]:
     """H^T H / B - I of h = u, or tanh(beta u) where beta > 0.
 
     Args:
@@ -16,20 +16,20 @@ def correlation(u: Tensor, beta: float, wanted: bool, mean_square: Tensor) -> Te
         mean_square: set to the mean square of the result, a scalar.
 
     Returns:
-        `[K, K]`; empty unless it is wanted.
+        `[K, K]`, and h where it is not u; both empty unless they are wanted.
     """
     if not wanted:
-        return u.new_empty(0)
-    h = torch.tanh(beta * u) if beta else u
+        return u.new_empty(0), u.new_empty(0)
+    h = torch.mul(u, beta).tanh_() if beta else u
     apart = torch.mm(h.T, h).div_(max(len(u), 1))
     apart.diagonal().sub_(1)
     flat = apart.view(-1)
     mean_square.copy_(torch.dot(flat, flat) / len(flat))
-    return apart
+    return apart, h if beta else u.new_empty(0)
 
 
-def add_decorrelation_slopes(
-    slopes: Tensor, u: Tensor, beta: float, apart: Tensor, of_mean_square: Tensor
+def add_decorrelation_slopes(  # noqa: PLR0917 (what the other returned, in its order)
+    slopes: Tensor, u: Tensor, beta: float, apart: Tensor, h: Tensor, of_mean_square: Tensor
 ) -> Tensor:
     """Adds to slopes `[B, K]` by u those of `correlation`'s mean square; returns them.
 
@@ -38,6 +38,7 @@ def add_decorrelation_slopes(
         u: as there.
         beta: as there.
         apart: its result.
+        h: its result.
         of_mean_square: the derivative by that, a scalar.
     """
     if not len(apart) or not len(u):
@@ -45,5 +46,5 @@ def add_decorrelation_slopes(
     by_h = apart * (of_mean_square * (4 / (len(u) * apart.numel())))  # [K, K], symmetric
     if not beta:
         return slopes.addmm_(u, by_h)
-    h = torch.tanh(beta * u)
-    return slopes.addcmul_(torch.mm(h, by_h), 1 - h * h, value=beta)
+    by_argument = torch.ops.aten.tanh_backward(torch.mm(h, by_h), h)
+    return slopes.add_(by_argument, alpha=beta)

@@ -47,8 +47,8 @@ def relaxed_sign(  # noqa: PLR0917 (the dispatcher hands over by position)
     margin: float,
     beta: float,
     decorrelate: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`'s two."""
     kernels, stream = queue_for(u)
     values, wanted = _values(u, targets)
     rows, bits = u.shape
@@ -70,13 +70,14 @@ def relaxed_sign(  # noqa: PLR0917 (the dispatcher hands over by position)
         stream,
     )
     with _full_precision():
-        return terms, columns, correlation(values, beta, decorrelate, terms[4])
+        return terms, columns, *correlation(values, beta, decorrelate, terms[4])
 
 
 def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by position)
     of_terms: Tensor,
     columns: Tensor,
     apart: Tensor,
+    h: Tensor,
     u: Tensor,
     targets: Tensor | None,
     relaxation: str,
@@ -100,7 +101,7 @@ def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by positi
         stream,
     )
     with _full_precision():
-        return add_decorrelation_slopes(slopes, values, beta, apart, of_terms[4])
+        return add_decorrelation_slopes(slopes, values, beta, apart, h, of_terms[4])
 
 
 def pairwise_likelihood(  # noqa: PLR0917 (the dispatcher hands over by position)

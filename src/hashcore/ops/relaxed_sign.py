@@ -211,20 +211,21 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     margin: float,
     beta: float,
     decorrelate: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`'s two."""
     values = u.detach().contiguous()
     wanted = None if targets is None else targets.contiguous().numpy()
     *sums, columns = _core.relaxed_sign_sums(values.numpy(), wanted, relaxation, margin, beta)
     size = max(u.numel(), 1)
     terms = u.new_tensor([*(value / size for value in sums), (columns @ columns) / size, 0])
-    return terms, torch.from_numpy(columns), correlation(values, beta, decorrelate, terms[4])
+    return terms, torch.from_numpy(columns), *correlation(values, beta, decorrelate, terms[4])
 
 
 def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     of_terms: Tensor,
     columns: Tensor,
     apart: Tensor,
+    h: Tensor,
     u: Tensor,
     targets: Tensor | None,
     relaxation: str,
@@ -248,22 +249,23 @@ def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
         2 * of_balance * columns.numpy(),
         slopes.numpy(),
     )
-    return add_decorrelation_slopes(slopes, values, beta, apart, of_terms[4])
+    return add_decorrelation_slopes(slopes, values, beta, apart, h, of_terms[4])
 
 
-def _shapes(u: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    bits, decorrelate = u.shape[1], rest[-1]
+def _shapes(u: Tensor, targets: Tensor | None, *rule: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    bits, (beta, decorrelate) = u.shape[1], rule[-2:]
     apart = u.new_empty((bits, bits) if decorrelate else 0)
-    return u.new_empty(5), u.new_empty(bits, dtype=torch.float64), apart
+    h = u.new_empty(u.shape if beta and decorrelate else 0)
+    return u.new_empty(5), u.new_empty(bits, dtype=torch.float64), apart, h
 
 
 def _backward_shapes(
-    of_terms: Tensor, columns: Tensor, apart: Tensor, u: Tensor, *_: Any
+    of_terms: Tensor, columns: Tensor, apart: Tensor, h: Tensor, u: Tensor, *_: Any
 ) -> Tensor:
     return torch.empty_like(u, memory_format=torch.contiguous_format)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     u, targets, *ctx.rule, _ = inputs
     ctx.save_for_backward(u, targets, *output[1:])
     ctx.set_materialize_grads(False)
@@ -272,14 +274,14 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 def _gradients(ctx: Any, of_terms: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     if of_terms is None:
         return (None,) * 6
-    u, targets, columns, apart = ctx.saved_tensors
-    of_u = _relaxed_sign_backward(of_terms, columns, apart, u, targets, *ctx.rule)
+    u, targets, *of_forward = ctx.saved_tensors
+    of_u = _relaxed_sign_backward(of_terms, *of_forward, u, targets, *ctx.rule)
     return (of_u, None, None, None, None, None)
 
 
 _relaxed_sign = register(
     "relaxed_sign(Tensor u, Tensor? targets, str relaxation, float margin, float beta, "
-    "bool decorrelate) -> (Tensor, Tensor, Tensor)",
+    "bool decorrelate) -> (Tensor, Tensor, Tensor, Tensor)",
     cpu=_on_cpu,
     cuda=_on_cuda.relaxed_sign,
     shapes=_shapes,
@@ -287,7 +289,7 @@ _relaxed_sign = register(
     save=_save,
 )
 _relaxed_sign_backward = register(
-    "relaxed_sign_backward(Tensor of_terms, Tensor columns, Tensor apart, Tensor u, "
+    "relaxed_sign_backward(Tensor of_terms, Tensor columns, Tensor apart, Tensor h, Tensor u, "
     "Tensor? targets, str relaxation, float margin, float beta) -> Tensor",
     cpu=_backward_on_cpu,
     cuda=_on_cuda.relaxed_sign_backward,
