@@ -131,7 +131,7 @@ gpu:
 	$(GPU_PYTHON) -m pip install --quiet --no-build-isolation --no-deps \
 		--config-settings=cmake.define.HASHCORE_CUDA=ON \
 		--config-settings=cmake.define.HASHCORE_CUDA_ARCHITECTURES=native .
-	$(GPU_PYTHON) -m hashcore.cli info
+	$(GPU_PYTHON) -c 'from hashcore._gpu import cuda_info; print(cuda_info())'
 	$(GPU_TESTS)
 	$(SANITIZER) --tool memcheck $(GPU_TESTS) -k "room_outside or blocks_of_rows or pack_sign"
 	$(SANITIZER) --tool racecheck $(GPU_TESTS) -k "room_outside or blocks_of_rows"
