@@ -206,6 +206,11 @@ def test_pack_sign(dtype: torch.dtype, device: str) -> None:
     assert torch.equal(ops.pack_sign(columns), ops.pack_sign_reference(columns))
 
 
+def test_an_error_in_a_product_comes_through() -> None:
+    with pytest.raises(RuntimeError, match="out of memory"), _on_cuda._full_precision():
+        raise RuntimeError("out of memory")
+
+
 @pytest.mark.parametrize("way", ["allow_tf32", "fp32_precision"])
 def test_products_are_of_full_precision(way: str) -> None:
     matmul: Any = torch.backends.cuda.matmul
@@ -215,6 +220,12 @@ def test_products_are_of_full_precision(way: str) -> None:
         asked = getattr(matmul, way)
         with _on_cuda._full_precision():
             assert getattr(matmul, way) in (False, "ieee")
+        assert getattr(matmul, way) == asked
+        with (
+            pytest.raises(RuntimeError, match="out of memory"),
+            _on_cuda._full_precision(),
+        ):
+            raise RuntimeError("out of memory")
         assert getattr(matmul, way) == asked
     finally:
         setattr(matmul, way, before)

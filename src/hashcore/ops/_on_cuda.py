@@ -248,19 +248,24 @@ def _index(x: Tensor) -> int:
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Products in float32, also where TF32 is allowed. PyTorch has two ways to say so."""
+    """Products in float32, also where TF32 is allowed."""
     matmul: Any = torch.backends.cuda.matmul
-    full: bool | str
-    try:
-        if not matmul.allow_tf32:
-            yield
-            return
-        name, full = "allow_tf32", False
-    except RuntimeError:  # it was set the other way
-        name, full = "fp32_precision", "ieee"
+    name, full = _precision_setting()
     before = getattr(matmul, name)
+    if before in (False, full):
+        yield
+        return
     setattr(matmul, name, full)
     try:
         yield
     finally:
         setattr(matmul, name, before)
+
+
+def _precision_setting() -> tuple[str, bool | str]:
+    """Which of PyTorch's two switches for TF32 is in use, and how it says float32."""
+    try:
+        _ = torch.backends.cuda.matmul.allow_tf32
+    except RuntimeError:  # it was set by the other one
+        return "fp32_precision", "ieee"
+    return "allow_tf32", False
