@@ -43,6 +43,16 @@ class Outcome:
         return self.reached >= self.at_least
 
 
+def row_fields(found: Mapping[str, Any], contender: Callable[..., object]) -> dict[str, Any]:
+    """What ``asdict`` made of a row, its parts read again: contenders by `contender`."""
+    return {
+        **found,
+        "hashcore": contender(**found["hashcore"]),
+        "peers": {name: contender(**peer) for name, peer in found["peers"].items()},
+        "targets": tuple(Outcome(**outcome) for outcome in found["targets"]),
+    }
+
+
 @dataclass(frozen=True)
 class Row:
     """What one workload showed.
@@ -76,14 +86,7 @@ class Row:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Row:
         """Read what ``asdict`` made of a row."""
-        return cls(
-            **{
-                **found,
-                "hashcore": Timing(**found["hashcore"]),
-                "peers": {name: Timing(**peer) for name, peer in found["peers"].items()},
-                "targets": tuple(Outcome(**outcome) for outcome in found["targets"]),
-            }
-        )
+        return cls(**row_fields(found, Timing))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from bench.report import Outcome, read_results, table, targets_section, verdict
+from bench.report import Outcome, read_results, row_fields, table, targets_section, verdict
 
 FORMAT = "hashcore ops bench results 1"
 
@@ -61,14 +61,7 @@ class Row:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Row:
         """Read what ``asdict`` made of a row."""
-        return cls(
-            **{
-                **found,
-                "hashcore": Cost(**found["hashcore"]),
-                "peers": {name: Cost(**cost) for name, cost in found["peers"].items()},
-                "targets": tuple(Outcome(**outcome) for outcome in found["targets"]),
-            }
-        )
+        return cls(**row_fields(found, Cost))
 
 
 @dataclass(frozen=True)
