@@ -17,7 +17,7 @@ from hashcore._gpu import why_no_cuda
 
 _LIBRARY = torch.library.Library("hashcore", "DEF")  # type: ignore[no-untyped-call]
 _BLOCK_BYTES = 32 << 20
-_WORD_BITS = 64
+WORD_BITS = 64
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 # Of each op, by the type of device.
@@ -176,7 +176,7 @@ def add_pair_gradients(
 
 def label_bits(labels: Tensor) -> NDArray[np.uint64]:
     """Sets of labels, bool `[B, C]`, as bits in whole words, `[B, ceil(C / 64)]`."""
-    padded = F.pad(labels, (0, -labels.shape[1] % _WORD_BITS)).contiguous()
+    padded = F.pad(labels, (0, -labels.shape[1] % WORD_BITS)).contiguous()
     return np.packbits(padded.numpy(), axis=1).view(np.uint64)
 
 

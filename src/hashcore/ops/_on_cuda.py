@@ -17,9 +17,8 @@ from torch import Tensor
 
 from hashcore._gpu import cuda_kernels
 from hashcore.ops._correlation import add_decorrelation_slopes, correlation
-from hashcore.ops._library import add_pair_gradients, product_blocks
+from hashcore.ops._library import WORD_BITS, add_pair_gradients, product_blocks
 
-_WORD_BITS = 64
 _BYTE = 8
 
 
@@ -216,7 +215,7 @@ def _pack(x: Tensor, row_bytes: int) -> Tensor:
 
 def _label_bits(labels: Tensor) -> Tensor:
     """Sets of labels, bool `[B, C]`, as bits in whole words, `[B, ceil(C / 64)]`."""
-    words = -(-labels.shape[1] // _WORD_BITS)
+    words = -(-labels.shape[1] // WORD_BITS)
     return _pack(labels, words * _BYTE).view(torch.int64)
 
 
