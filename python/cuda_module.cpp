@@ -89,15 +89,17 @@ cuda::Outputs outputs_of(Address values, Address targets, const std::string& dty
     return {at<const void>(values), at<const void>(targets), number_arg(dtype), rows, bits};
 }
 
+/// The types belong to this module alone: the same code built for the host stands beside it in
+/// tests.
 void register_values(py::module_& module) {
-    py::class_<cuda::Stream>(module, "Stream")
+    py::class_<cuda::Stream>(module, "Stream", py::module_local())
         .def(py::init(
                  [](int device, Address handle) { return cuda::Stream{device, at<void>(handle)}; }),
              py::arg("device"), py::arg("handle"));
-    py::class_<Labels>(module, "PairLabels")
+    py::class_<Labels>(module, "PairLabels", py::module_local())
         .def(py::init<Address, Address, int64_t>(), py::arg("rows"), py::arg("columns"),
              py::arg("words"));
-    py::class_<TripletRule>(module, "TripletRule")
+    py::class_<TripletRule>(module, "TripletRule", py::module_local())
         .def(py::init([](const std::string& mining, const std::string& penalty, bool graded,
                          bool weighted, double margin) {
                  return TripletRule{mining_arg(mining), penalty_arg(penalty), graded, weighted,
@@ -105,7 +107,7 @@ void register_values(py::module_& module) {
              }),
              py::arg("mining"), py::arg("penalty"), py::arg("graded"), py::arg("weighted"),
              py::arg("margin"));
-    py::class_<RelaxedSignRule>(module, "RelaxedSignRule")
+    py::class_<RelaxedSignRule>(module, "RelaxedSignRule", py::module_local())
         .def(py::init(&relaxed_sign_arg), py::arg("relaxation"), py::arg("margin"),
              py::arg("beta"));
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from triplet_batches import MININGS, RULES, SIMILARITIES, Batch, draw, loss_and_
 ON_HOST = Path(__file__).parents[2] / "build" / "cuda_on_host"
 
 
+@functools.cache
 def kernels_on_host() -> ModuleType:
     found = sorted(ON_HOST.glob("_cuda_on_host*.so"))
     if not found:
@@ -204,6 +206,14 @@ def test_pack_sign(dtype: torch.dtype, device: str) -> None:
         assert torch.equal(ops.pack_sign(there), ops.pack_sign_reference(there))
     columns = torch.randn(9, 40).to(device)[:, 3:19]
     assert torch.equal(ops.pack_sign(columns), ops.pack_sign_reference(columns))
+
+
+def test_kernels_for_gpus_and_for_the_host_load_beside_each_other() -> None:
+    built = pytest.importorskip("hashcore._cuda")
+    on_host = kernels_on_host()
+    assert built.Stream is not on_host.Stream
+    for module in (built, on_host):
+        module.Stream(0, 0)
 
 
 def test_an_error_in_a_product_comes_through() -> None:
