@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from hashcore import __version__, cli
+from hashcore._extras import EXTRAS
 
 
 def hashcore(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +103,7 @@ def test_missing_package_says_what_to_install(
     monkeypatch.setitem(sys.modules, "tyro", None)
     assert cli.main(["info"]) == 2
     assert capsys.readouterr().err == (
-        "hashcore: error: the package tyro is missing; pip install 'hashcore-search[cli]'\n"
+        'hashcore: error: the package tyro is missing; pip install "hashcore-search[cli]"\n'
     )
 
 
@@ -131,7 +132,7 @@ def test_a_process_shows_info_as_json() -> None:
     assert done.returncode == 0
     found = json.loads(done.stdout)
     assert found["build"]["isa"] == "portable"
-    assert set(found["packages"]) == {"train", "cli", "plot", "backbones"}
+    assert set(found["packages"]) == set(EXTRAS)
 
 
 def test_the_light_commands_load_no_torch() -> None:

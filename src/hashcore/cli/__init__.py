@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hashcore._extras import MissingExtraError, missing_package
+
 COMMANDS = {
     "demo": "Train on generated pictures, search a million codes, write a report",
     "data": "Prepare a data set as mapped arrays; check it for leakage",
@@ -92,6 +94,8 @@ def _overview() -> str:
 def _one_line(error: Exception) -> str:
     """The message of an error on one line; where it says nothing by itself, its type too."""
     text = " ".join(str(error).split())
+    if isinstance(error, MissingExtraError):
+        return text
     if isinstance(error, ModuleNotFoundError) and error.name:
         return missing_package(error.name)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
@@ -99,28 +103,3 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, ValueError | TypeError | FloatingPointError | OSError) and text:
         return text
     return f"{type(error).__name__}: {text} (HASHCORE_DEBUG=1 shows where)"
-
-
-_EXTRAS = {
-    "tyro": "cli",
-    "tqdm": "cli",
-    "torch": "train",
-    "scipy": "train",
-    "h5py": "train",
-    "safetensors": "train",
-    "matplotlib": "plot",
-    "jinja2": "plot",
-    "open_clip": "backbones",
-    "timm": "backbones",
-    "tokenizers": "backbones",
-    "transformers": "backbones",
-}
-
-
-def missing_package(name: str) -> str:
-    """What to install when a package is not there."""
-    package = name.partition(".")[0]
-    extra = _EXTRAS.get(package)
-    if extra is None:
-        return f"the package {package} is missing"
-    return f"the package {package} is missing; pip install 'hashcore-search[{extra}]'"

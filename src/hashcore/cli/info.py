@@ -8,17 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hashcore._extras import EXTRAS, pip_install
 from hashcore.cli._parse import as_json, parse
 
 _DESCRIPTION = """Show the version, the CPU levels, the GPUs, the build and the optional packages.
 
 Example:  hashcore info --json"""
-_OPTIONAL = {
-    "train": ("torch", "scipy", "h5py", "safetensors"),
-    "cli": ("tyro", "tqdm"),
-    "plot": ("matplotlib", "jinja2"),
-    "backbones": ("timm", "open_clip_torch", "transformers", "tokenizers"),
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,8 @@ def collect() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "gpu": cuda_info(),
         "packages": {
-            extra: {name: _version_of(name) for name in names} for extra, names in _OPTIONAL.items()
+            extra: {name: _version_of(name) for name in modules.values()}
+            for extra, modules in EXTRAS.items()
         },
     }
 
@@ -78,7 +74,7 @@ def main(args: Sequence[str]) -> int:
     for extra, packages in found["packages"].items():
         missing = [name for name, version in packages.items() if version is None]
         have = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
-        hint = f"missing {', '.join(missing)}: pip install 'hashcore-search[{extra}]'"
+        hint = f"missing {', '.join(missing)}: {pip_install(extra)}"
         rows[f"extra {extra}"] = "; ".join(filter(None, [have, hint if missing else ""]))
     width = max(map(len, rows))
     for name, value in rows.items():
