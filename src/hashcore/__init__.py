@@ -9,7 +9,7 @@ from hashcore._core import version as __version__
 from hashcore.codes import convert, pack, unpack
 from hashcore.index import Index
 from hashcore.rescoring import rescore
-from hashcore.results import RangeResult, SearchResult, merge
+from hashcore.results import RangeResult, SearchResult, merge, merge_ranges
 from hashcore.runtime import build_info, isa, isa_levels, num_threads, set_num_threads
 from hashcore.search import (
     Filter,
@@ -33,6 +33,7 @@ __all__ = [
     "isa_levels",
     "knn",
     "merge",
+    "merge_ranges",
     "num_threads",
     "pack",
     "pairwise",

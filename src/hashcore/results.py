@@ -66,6 +66,13 @@ def search_result(
     return SearchResult(*(array[0] for array in arrays)) if one_query else SearchResult(*arrays)
 
 
+def _check_count(count: int, name: str) -> None:
+    if not isinstance(count, int | np.integer) or isinstance(count, bool):
+        raise TypeError(f"{name}: expected an integer; got {type(count).__name__}.")
+    if count < 0:
+        raise ValueError(f"{name}: expected >= 0; got {count}.")
+
+
 def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
     """Merge the results of one batch of queries over several sets of codes.
 
@@ -83,12 +90,9 @@ def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
         ValueError: no results; results of different queries or widths of codes; a ``k`` for which
             a result holds too few hits to know the k nearest.
     """
-    if not isinstance(k, int | np.integer) or isinstance(k, bool):
-        raise TypeError(f"k: expected an integer; got {type(k).__name__}.")
+    _check_count(k, "k")
     if not results:
         raise ValueError("results: expected at least one; got none.")
-    if k < 0:
-        raise ValueError(f"k: expected >= 0; got {k}.")
     shape = np.shape(results[0].counts)
     for number, result in enumerate(results):
         if np.shape(result.counts) != shape:
@@ -124,3 +128,40 @@ def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
             merged[2],
         )
     return search_result(merged, shape == ())
+
+
+def merge_ranges(results: Sequence[RangeResult], *, max_results: int | None = None) -> RangeResult:
+    """Merge the radius searches of one batch of queries over several sets of codes.
+
+    As ``merge``: the answer is that of one index of all codes, to the byte, and merging is
+    associative. Codes of different sets need different ids.
+
+    Args:
+        results: For each set all its codes within one radius, or the best ``max_results`` of them.
+        max_results: Keep only so many of each query, the best by (distance, id).
+
+    Raises:
+        TypeError: a ``max_results`` that is no integer.
+        ValueError: no results, results of different numbers of queries, or a negative number.
+    """
+    if max_results is not None:
+        _check_count(max_results, "max_results")
+    if not results:
+        raise ValueError("results: expected at least one; got none.")
+    for number, result in enumerate(results):
+        if len(result) != len(results[0]):
+            raise ValueError(
+                f"results: expected the same queries in each; got {len(results[0])} in results[0] "
+                f"and {len(result)} in results[{number}]."
+            )
+    counts = [np.diff(result.lims) for result in results]
+    hits = np.sum(counts, axis=0)  # [Q]
+    query = np.concatenate([np.repeat(np.arange(len(hits)), count) for count in counts])
+    distances = np.concatenate([result.distances for result in results])
+    ids = np.concatenate([result.ids for result in results])
+    order = np.lexsort((ids, query * (distances.max(initial=0) + 1) + distances))
+    if max_results is not None:
+        rank = np.arange(len(order)) - np.repeat(np.cumsum(hits) - hits, hits)
+        order, hits = order[rank < max_results], np.minimum(hits, max_results)
+    lims = np.concatenate([np.zeros(1, np.int64), np.cumsum(hits)])
+    return RangeResult(lims, distances[order], ids[order])

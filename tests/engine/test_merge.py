@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import hashcore
 import reference
 
 
 def assert_same(a: hashcore.SearchResult, b: hashcore.SearchResult) -> None:
-    for left, right in zip((*a, a.counts), (*b, b.counts), strict=True):
+    assert_same_arrays((*a, a.counts), (*b, b.counts))
+
+
+def assert_same_arrays(a: Iterable[NDArray[Any]], b: Iterable[NDArray[Any]]) -> None:
+    for left, right in zip(a, b, strict=True):
         assert (left.dtype, left.shape) == (right.dtype, right.shape)
         assert left.tobytes() == right.tobytes()
 
@@ -101,3 +109,64 @@ def result(queries: int, k: int, bits: int = 64, count: int = 5) -> hashcore.Sea
 def test_refuses(results: list[hashcore.SearchResult], k: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         hashcore.merge(results, k)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 60),
+    st.integers(1, 5),
+    st.integers(0, 21),
+    st.none() | st.integers(0, 40),
+    st.integers(0, 4),
+)
+def test_radius_searches_of_any_sharding_give_the_answer_of_one_index(
+    seed: int, count: int, shards: int, radius: int, max_results: int | None, queries: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    codes = reference.random_codes(rng, count, 20)
+    ids = np.sort(rng.choice(1000, count, replace=False)).astype(np.int64)
+    asked = reference.random_codes(rng, queries, 20)
+    whole = hashcore.Index(20)
+    whole.add(codes, ids)
+    expected = whole.range_search(asked, radius, max_results=max_results)
+    shard = rng.integers(0, shards, count)
+    pending = []
+    for number in range(shards):
+        index = hashcore.Index(20)
+        index.add(codes[shard == number], ids[shard == number])
+        pending.append(index.range_search(asked, radius, max_results=max_results))
+    assert_same_arrays(hashcore.merge_ranges(pending, max_results=max_results), expected)
+    while len(pending) > 1:
+        at = int(rng.integers(len(pending) - 1))
+        both = pending[at : at + 2]
+        pending[at : at + 2] = [hashcore.merge_ranges(both, max_results=max_results)]
+    assert_same_arrays(hashcore.merge_ranges(pending, max_results=max_results), expected)
+
+
+def near(queries: int) -> hashcore.RangeResult:
+    codes = np.zeros((3, 8), np.uint8)
+    return hashcore.range_search(codes, np.zeros((queries, 8), np.uint8), 3)
+
+
+@pytest.mark.parametrize(
+    ("results", "max_results", "error", "message"),
+    [
+        ([], None, ValueError, "results: expected at least one; got none"),
+        ([near(2)], -1, ValueError, "max_results: expected >= 0; got -1"),
+        ([near(2)], 1.0, TypeError, "max_results: expected an integer; got float"),
+        (
+            [near(2), near(3)],
+            None,
+            ValueError,
+            r"same queries in each; got 2 in results\[0\] and 3 in results\[1\]",
+        ),
+    ],
+)
+def test_refuses_ranges(
+    results: list[hashcore.RangeResult],
+    max_results: Any,
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        hashcore.merge_ranges(results, max_results=max_results)
