@@ -65,6 +65,15 @@ FORBIDDEN = {
     "train": ("hashcore.cli", "hashcore.report", "hashcore._core"),
     "report": ("hashcore.cli", "hashcore._core"),
     "experiments": ("hashcore.cli", "hashcore._core"),
+    "distributed": (
+        "torch",
+        "hashcore.train",
+        "hashcore.methods",
+        "hashcore.metrics",
+        "hashcore.data",
+        "hashcore.cli",
+        "hashcore._core",
+    ),
 }
 
 
@@ -109,6 +118,16 @@ def test_nothing_imports_the_experiments_but_the_command_line() -> None:
             continue
         for path, modules in imports_of(part).items():
             assert not any(m.startswith("hashcore.experiments") for m in modules), path
+
+
+def test_only_its_own_part_imports_ray() -> None:
+    for part in PARTS:
+        for path, modules in imports_of(part).items():
+            if not path.startswith("distributed/ray/"):
+                imported = {module for module in modules if module.split(".")[0] == "ray"}
+                assert not imported, path
+            if part != "distributed":
+                assert not any(m.startswith("hashcore.distributed") for m in modules), path
 
 
 def test_the_engine_includes_no_python_and_no_torch() -> None:
@@ -221,7 +240,9 @@ import numpy
 start = time.perf_counter()
 import hashcore
 seconds = time.perf_counter() - start
-heavy = {"torch", "matplotlib", "scipy", "h5py", "tqdm", "tyro", "cupy", "numba"} & set(sys.modules)
+import hashcore.distributed
+known = {"torch", "matplotlib", "scipy", "h5py", "tqdm", "tyro", "cupy", "numba", "ray", "pyarrow"}
+heavy = known & set(sys.modules)
 print(seconds, sorted(heavy))
 """
     runs = [
