@@ -12,7 +12,7 @@ CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),native,90-real)
 ENGINE := CMakeLists.txt $(shell find csrc python -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake')
 NATIVE_TESTS := $(shell find tests/native -type f)
 CXX_SOURCES := $(filter %.cpp %.h %.cu,$(ENGINE) $(NATIVE_TESTS)) \
-	$(shell find bench -name '*.cpp' -o -name '*.h')
+	$(shell find bench examples -name '*.cpp' -o -name '*.h')
 INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 	--config-settings=cmake.define.HASHCORE_WERROR=ON \
 	--config-settings=cmake.define.HASHCORE_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES) --editable

@@ -25,6 +25,7 @@ settings.load_profile("untimed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=8, help="kills of each kind of writer")
     parser.addoption("--large", action="store_true", help="scan more than 2^31 codes")
+    parser.addoption("--compile", action="store_true", help="compile the engine for its C++ users")
 
 
 @pytest.fixture(scope="session")

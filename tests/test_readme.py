@@ -25,7 +25,7 @@ def test_the_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_path_of_the_readme_exists() -> None:
     text = README.read_text()
-    paths = set(re.findall(r"`((?:csrc|src|python|tests|bench)/[\w/.-]*)`", text))
+    paths = set(re.findall(r"`((?:csrc|src|python|tests|bench|examples)/[\w/.-]*)`", text))
     assert len(paths) > 10
     for path in paths:
         assert (README.parent / path).exists(), path
