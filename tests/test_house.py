@@ -74,6 +74,15 @@ FORBIDDEN = {
         "hashcore.cli",
         "hashcore._core",
     ),
+    "compat": (
+        "hashcore._core",
+        "hashcore.train",
+        "hashcore.methods",
+        "hashcore.data",
+        "hashcore.experiments",
+        "hashcore.report",
+        "hashcore.cli",
+    ),
 }
 
 
@@ -128,6 +137,14 @@ def test_only_its_own_part_imports_ray() -> None:
                 assert not imported, path
             if part != "distributed":
                 assert not any(m.startswith("hashcore.distributed") for m in modules), path
+
+
+def test_nothing_imports_what_stands_in_for_others_but_the_outermost_parts() -> None:
+    for part in PARTS:
+        if part in {"compat", "cli", "experiments", "report", "plot"}:
+            continue
+        for path, modules in imports_of(part).items():
+            assert not any(m.startswith("hashcore.compat") for m in modules), path
 
 
 def test_the_engine_includes_no_python_and_no_torch() -> None:
@@ -240,9 +257,11 @@ import numpy
 start = time.perf_counter()
 import hashcore
 seconds = time.perf_counter() - start
+import hashcore.compat.faiss
 import hashcore.distributed
-known = {"torch", "matplotlib", "scipy", "h5py", "tqdm", "tyro", "cupy", "numba", "ray", "pyarrow"}
-heavy = known & set(sys.modules)
+heavy = {"torch", "matplotlib", "scipy", "h5py", "tqdm", "tyro", "cupy", "numba"}
+heavy |= {"faiss", "pyarrow", "ray", "sklearn"}
+heavy &= set(sys.modules)
 print(seconds, sorted(heavy))
 """
     runs = [

@@ -1,0 +1,1 @@
+"""hashcore under the interfaces of other libraries: a module each, which imports its library."""
