@@ -201,11 +201,12 @@ def _transformers_image(
 def _transformers(name: str, model: str, pretrained: bool) -> Any:
     from transformers import AutoConfig, AutoModel
 
+    models: Any = AutoModel  # some of its methods have no types
     if pretrained:
-        return AutoModel.from_pretrained(model)
+        return models.from_pretrained(model)
     if (told := _restored.get()) is not None:
-        return AutoModel.from_config(AutoConfig.for_model(**told[name]))
-    return AutoModel.from_config(AutoConfig.from_pretrained(model))
+        return models.from_config(AutoConfig.for_model(**told[name]))
+    return models.from_config(AutoConfig.from_pretrained(model))
 
 
 def _pooled(output: Any) -> Tensor:
