@@ -30,6 +30,8 @@ EXTRAS: dict[str, dict[str, str]] = {
         "pytorch_metric_learning": "pytorch-metric-learning",
         "torch": "torch",
     },
+    "text": {"sentence_transformers": "sentence-transformers"},
+    "langchain": {"langchain_core": "langchain-core"},
 }
 
 
