@@ -61,10 +61,11 @@ def convert(codes: Array, *, source: CodeSource) -> NDArray[np.uint8]:
     Args:
         codes: ``[n, B]`` or ``[B]``, packed eight bits to a byte.
         source: Where they come from.
-            ``"ubinary"``: uint8, most significant bit first: ours already, returned as it is.
+            ``"ubinary"``: uint8, most significant bit first: ours already, returned as it is
+            (sentence-transformers' and Cohere's ``ubinary``).
             ``"int8_offset"``: int8, byte minus 128 (sentence-transformers' ``"binary"``, Cohere's
             ``binary``).
-            ``"int8_view"``: int8, the same bytes seen as signed.
+            ``"int8_view"``: int8, the same bytes seen as signed (Vespa's ``pack_bits``).
             ``"little"``: uint8, least significant bit first (``packbits(bitorder="little")``).
 
     Returns:
