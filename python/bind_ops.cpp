@@ -173,28 +173,35 @@ struct OutputsArg {
     }
 };
 
-/// (relaxation, excess, quantisation) and columns [bits].
+/// (relaxation, excess, quantisation) and columns [bits]; tanh(beta u) to `relaxed` where it is
+/// given.
 py::tuple sign_sums(const py::array& values, const std::optional<py::array>& targets,
-                    const std::string& relaxation, double margin, double beta) {
+                    const std::string& relaxation, double margin, double beta,
+                    const std::optional<py::array>& relaxed) {
     const RelaxedSignRule rule = relaxed_sign_arg(relaxation, margin, beta);
     return with_float(values, "values", [&]<class Scalar>() {
         const OutputsArg<Scalar> outputs(values, targets);
         const Scalar* data = outputs.values.data();
+        Scalar* kept = nullptr;
+        if (relaxed)
+            kept =
+                numbers<Scalar>(*relaxed, "relaxed", {outputs.rows, outputs.bits}).mutable_data();
         auto columns = new_array<double>({outputs.bits});
         RelaxedSignSums sums{0, 0, 0, columns.mutable_data()};
         {
             const ReleasedGil released;
-            relaxed_sign_sums(data, outputs.targets, outputs.rows, outputs.bits, rule, 0, sums);
+            relaxed_sign_sums(data, outputs.targets, outputs.rows, outputs.bits, rule, 0, kept,
+                              sums);
         }
         return py::make_tuple(sums.relaxation, sums.excess, sums.quantisation, columns);
     });
 }
 
-/// Writes to `slopes` [rows, bits].
+/// Writes to `slopes` [rows, bits], or adds to them.
 void sign_slopes(const py::array& values, const std::optional<py::array>& targets,
                  const std::string& relaxation, double margin, double beta, double of_relaxation,
                  double of_excess, double of_quantisation, const py::array& of_columns,
-                 const py::array& slopes) {
+                 bool continued, const py::array& slopes) {
     const RelaxedSignRule rule = relaxed_sign_arg(relaxation, margin, beta);
     with_float(values, "values", [&]<class Scalar>() {
         const OutputsArg<Scalar> outputs(values, targets);
@@ -205,7 +212,7 @@ void sign_slopes(const py::array& values, const std::optional<py::array>& target
         const RelaxedSignWeights weights{of_relaxation, of_excess, of_quantisation, columns.data()};
         const ReleasedGil released;
         relaxed_sign_slopes(data, outputs.targets, outputs.rows, outputs.bits, rule, weights, 0,
-                            written);
+                            continued, written);
     });
 }
 
@@ -223,11 +230,11 @@ void register_ops(py::module_& module) {
     module.def("pairwise_likelihood", &likelihood, py::arg("products"), py::arg("row_labels"),
                py::arg("column_labels"), py::arg("scale"));
     module.def("relaxed_sign_sums", &sign_sums, py::arg("values"), py::arg("targets"),
-               py::arg("relaxation"), py::arg("margin"), py::arg("beta"));
+               py::arg("relaxation"), py::arg("margin"), py::arg("beta"), py::arg("relaxed"));
     module.def("relaxed_sign_slopes", &sign_slopes, py::arg("values"), py::arg("targets"),
                py::arg("relaxation"), py::arg("margin"), py::arg("beta"), py::arg("of_relaxation"),
                py::arg("of_excess"), py::arg("of_quantisation"), py::arg("of_columns"),
-               py::arg("slopes"));
+               py::arg("continued"), py::arg("slopes"));
 }
 
 }  // namespace hashcore::python

@@ -160,25 +160,27 @@ void register_cuda(py::module_& module) {
     module.def(
         "relaxed_sign_sums",
         [](Address values, Address targets, const std::string& dtype, int64_t rows, int64_t bits,
-           const RelaxedSignRule& rule, Address room, Address terms, Address columns,
-           const cuda::Stream& stream) {
+           const RelaxedSignRule& rule, Address room, Address relaxed, Address terms,
+           Address columns, const cuda::Stream& stream) {
             cuda::relaxed_sign_sums(outputs_of(values, targets, dtype, rows, bits), rule,
-                                    at<double>(room), at<void>(terms), at<double>(columns), stream);
+                                    at<double>(room), at<void>(relaxed), at<void>(terms),
+                                    at<double>(columns), stream);
         },
         py::arg("values"), py::arg("targets"), py::arg("dtype"), py::arg("rows"), py::arg("bits"),
-        py::arg("rule"), py::arg("room"), py::arg("terms"), py::arg("columns"), py::arg("stream"));
+        py::arg("rule"), py::arg("room"), py::arg("relaxed"), py::arg("terms"), py::arg("columns"),
+        py::arg("stream"));
     module.def(
         "relaxed_sign_slopes",
         [](Address values, Address targets, const std::string& dtype, int64_t rows, int64_t bits,
-           const RelaxedSignRule& rule, Address of_terms, Address columns, Address slopes,
-           const cuda::Stream& stream) {
+           const RelaxedSignRule& rule, Address of_terms, Address columns, bool continued,
+           Address slopes, const cuda::Stream& stream) {
             cuda::relaxed_sign_slopes(outputs_of(values, targets, dtype, rows, bits), rule,
                                       at<const void>(of_terms), at<const double>(columns),
-                                      at<void>(slopes), stream);
+                                      continued, at<void>(slopes), stream);
         },
         py::arg("values"), py::arg("targets"), py::arg("dtype"), py::arg("rows"), py::arg("bits"),
-        py::arg("rule"), py::arg("of_terms"), py::arg("columns"), py::arg("slopes"),
-        py::arg("stream"));
+        py::arg("rule"), py::arg("of_terms"), py::arg("columns"), py::arg("continued"),
+        py::arg("slopes"), py::arg("stream"));
 }
 
 }  // namespace hashcore::python

@@ -178,12 +178,12 @@ struct LossKernels {
     /// derivative by theta in place of the value.
     double (*pair_likelihood)(T* values, const Mark<T>* similar, size_t count, T scale);
 
-    /// Of rows [rows, bits] at a time; see RelaxedSignRule.
+    /// Of rows [rows, bits] at a time; see hashcore/ops.h.
     void (*relaxed_sign_sums)(const T* values, const T* targets, size_t rows, size_t bits,
-                              const RelaxedSignRule& rule, RelaxedSignSums& sums);
+                              const RelaxedSignRule& rule, T* relaxed, RelaxedSignSums& sums);
     void (*relaxed_sign_slopes)(const T* values, const T* targets, size_t rows, size_t bits,
                                 const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
-                                T* slopes);
+                                bool continued, T* slopes);
 };
 
 struct KernelTable {

@@ -81,13 +81,15 @@ struct Outputs {
 int64_t relaxed_sign_room(int64_t rows, int64_t bits);
 
 /// The means of RelaxedSignSums and of the squared columns, [4] of the type of the values, and the
-/// columns [bits].
+/// columns [bits]. Writes h to `relaxed` [rows, bits] where it is not the values, unless that is
+/// null.
 void relaxed_sign_sums(const Outputs& outputs, const RelaxedSignRule& rule, double* room,
-                       void* terms, double* columns, const Stream& stream);
+                       void* relaxed, void* terms, double* columns, const Stream& stream);
 
 /// Derivatives [rows, bits] by the values of what has the derivatives `of_terms` [4] by those
-/// means.
+/// means. When `continued`, the values are h, and the derivatives of something else by h that
+/// `slopes` hold are added.
 void relaxed_sign_slopes(const Outputs& outputs, const RelaxedSignRule& rule, const void* of_terms,
-                         const double* columns, void* slopes, const Stream& stream);
+                         const double* columns, bool continued, void* slopes, const Stream& stream);
 
 }  // namespace hashcore::cuda

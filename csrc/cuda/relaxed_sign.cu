@@ -30,22 +30,24 @@ struct Values {
     const T* targets;
     int64_t rows, bits;
     RelaxedSignRule rule;
+    double beta;  // 0: the values are h
 
-    explicit Values(const Outputs& outputs, const RelaxedSignRule& of)
+    explicit Values(const Outputs& outputs, const RelaxedSignRule& of, bool are_relaxed = false)
         : values(static_cast<const T*>(outputs.values)),
           targets(static_cast<const T*>(outputs.targets)),
           rows(outputs.rows),
           bits(outputs.bits),
-          rule(of) {}
+          rule(of),
+          beta(are_relaxed ? 0 : of.beta) {}
     __device__ SignValue<T> at(int64_t row, int64_t bit) const {
         const int64_t i = row * bits + bit;
-        return SignValue<T>::of(values[i], rule, targets == nullptr ? nullptr : targets + i);
+        return SignValue<T>::of(values[i], beta, targets == nullptr ? nullptr : targets + i);
     }
 };
 
 /// columns [parts, bits] and sums [parts, tiles, terms] of a part.
 template <class T>
-__global__ void sum_tiles(const Values<T> outputs, double* columns, double* sums) {
+__global__ void sum_tiles(const Values<T> outputs, T* relaxed, double* columns, double* sums) {
     __shared__ double of_thread[terms + 1][tile_threads];
     const int64_t bit = int64_t{blockIdx.x} * tile_columns + threadIdx.x % tile_columns;
     const int64_t part = blockIdx.y, parts = gridDim.y;
@@ -55,6 +57,7 @@ __global__ void sum_tiles(const Values<T> outputs, double* columns, double* sums
         for (int64_t row = part * tile_rows + threadIdx.x / tile_columns; row < outputs.rows;
              row += parts * tile_rows) {
             const SignValue<T> value = outputs.at(row, bit);
+            if (relaxed != nullptr) relaxed[row * outputs.bits + bit] = value.h;
             totals[0] += static_cast<double>(value.relaxation(outputs.rule).loss);
             totals[1] += static_cast<double>(value.excess());
             totals[2] += static_cast<double>(value.quantisation());
@@ -102,7 +105,7 @@ __global__ void join_tiles(const double* of_parts, const double* sums, int64_t r
 
 template <class T>
 __global__ void slopes_of_tiles(const Values<T> outputs, const T* of_means, const double* columns,
-                                T* slopes) {
+                                bool continued, T* slopes) {
     const int64_t bit = int64_t{blockIdx.x} * tile_columns + threadIdx.x % tile_columns;
     if (bit >= outputs.bits) return;
     const double size = static_cast<double>(outputs.rows) * static_cast<double>(outputs.bits);
@@ -114,9 +117,11 @@ __global__ void slopes_of_tiles(const Values<T> outputs, const T* of_means, cons
     const int64_t step = int64_t{gridDim.y} * tile_rows;
 #pragma unroll 4
     for (int64_t row = int64_t{blockIdx.y} * tile_rows + threadIdx.x / tile_columns;
-         row < outputs.rows; row += step)
-        slopes[row * outputs.bits + bit] =
-            outputs.at(row, bit).slope(outputs.rule, of_terms, of_column);
+         row < outputs.rows; row += step) {
+        T& slope = slopes[row * outputs.bits + bit];
+        const T beside = continued ? of_column + slope : of_column;
+        slope = outputs.at(row, bit).slope(outputs.rule, of_terms, beside);
+    }
 }
 
 template <class Body>
@@ -137,29 +142,31 @@ int64_t relaxed_sign_room(int64_t rows, int64_t bits) {
 }
 
 void relaxed_sign_sums(const Outputs& outputs, const RelaxedSignRule& rule, double* room,
-                       void* means, double* columns, const Stream& stream) {
+                       void* relaxed, void* means, double* columns, const Stream& stream) {
     const Cut cut(outputs.rows, outputs.bits);
     double* const sums = room + cut.parts * outputs.bits;
     with_type(outputs.type, [&](auto zero) {
         using T = decltype(zero);
         const Values<T> values(outputs, rule);
         launch(stream, "terms of the relaxed sign", sum_tiles<T>, grid_of(cut, cut.parts),
-               tile_threads, 0, values, room, sums);
+               tile_threads, 0, values, rule.beta == 0 ? nullptr : static_cast<T*>(relaxed), room,
+               sums);
         launch(stream, "sums of the relaxed sign", join_tiles<T>, 1, finish_threads, 0, room, sums,
                outputs.rows, outputs.bits, cut.parts, cut.tiles, static_cast<T*>(means), columns);
     });
 }
 
 void relaxed_sign_slopes(const Outputs& outputs, const RelaxedSignRule& rule, const void* of_means,
-                         const double* columns, void* slopes, const Stream& stream) {
+                         const double* columns, bool continued, void* slopes,
+                         const Stream& stream) {
     if (outputs.rows == 0) return;
     const Cut cut(outputs.rows, outputs.bits);
     const int64_t parts = std::clamp<int64_t>(outputs.rows / rows_a_block, 1, 16 * most_parts);
     with_type(outputs.type, [&](auto zero) {
         using T = decltype(zero);
         launch(stream, "slopes of the relaxed sign", slopes_of_tiles<T>, grid_of(cut, parts),
-               tile_threads, 0, Values<T>(outputs, rule), static_cast<const T*>(of_means), columns,
-               static_cast<T*>(slopes));
+               tile_threads, 0, Values<T>(outputs, rule, continued),
+               static_cast<const T*>(of_means), columns, continued, static_cast<T*>(slopes));
     });
 }
 

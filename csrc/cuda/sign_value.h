@@ -12,13 +12,13 @@ struct LossAndSlope {
     T loss, slope;
 };
 
-/// Of the output u, with target t where there is one.
+/// Of the output u, h itself where beta is 0, with target t where there is one.
 template <class T>
 struct SignValue {
     T h, target;
 
-    HASHCORE_ANYWHERE static SignValue of(T u, const RelaxedSignRule& rule, const T* target) {
-        const T h = rule.beta == 0 ? u : static_cast<T>(tanh(static_cast<T>(rule.beta) * u));
+    HASHCORE_ANYWHERE static SignValue of(T u, double beta, const T* target) {
+        const T h = beta == 0 ? u : static_cast<T>(tanh(static_cast<T>(beta) * u));
         return {h, target != nullptr ? *target : (h > 0 ? T{1} : T{-1})};
     }
 
@@ -42,12 +42,11 @@ struct SignValue {
     }
 
     /// The derivative of all by u: `of_terms` those by the sums of relaxation, excess and
-    /// quantisation, `of_column` that by the sum of its column.
-    HASHCORE_ANYWHERE T slope(const RelaxedSignRule& rule, const T (&of_terms)[3],
-                              T of_column) const {
+    /// quantisation, `beside` that of all else by h.
+    HASHCORE_ANYWHERE T slope(const RelaxedSignRule& rule, const T (&of_terms)[3], T beside) const {
         const T outside = magnitude() > 1 ? (h > 0 ? T{1} : T{-1}) : T{0};
         const T of_h = of_terms[0] * relaxation(rule).slope + of_terms[1] * outside +
-                       2 * of_terms[2] * (h - target) + of_column;
+                       2 * of_terms[2] * (h - target) + beside;
         return rule.beta == 0 ? of_h : of_h * static_cast<T>(rule.beta) * (1 - h * h);
     }
 };

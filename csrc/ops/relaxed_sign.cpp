@@ -27,7 +27,8 @@ void for_row_ranges(int64_t rows, int64_t bits, int threads, const Body& body) {
 
 template <class Scalar>
 void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
-                       const RelaxedSignRule& rule, int threads, RelaxedSignSums& sums) {
+                       const RelaxedSignRule& rule, int threads, Scalar* relaxed,
+                       RelaxedSignSums& sums) {
     const LossKernels<Scalar>& table = loss_kernels<Scalar>();
     const auto width = static_cast<size_t>(bits);
     const auto tasks = static_cast<size_t>((rows + rows_a_task(bits) - 1) / rows_a_task(bits));
@@ -37,7 +38,9 @@ void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows
         RelaxedSignSums& part = parts[task] = {0, 0, 0, columns.data() + task * width};
         const Scalar* own = values + first * bits;
         const Scalar* own_targets = targets == nullptr ? nullptr : targets + first * bits;
-        table.relaxed_sign_sums(own, own_targets, static_cast<size_t>(count), width, rule, part);
+        Scalar* own_relaxed = relaxed == nullptr ? nullptr : relaxed + first * bits;
+        table.relaxed_sign_sums(own, own_targets, static_cast<size_t>(count), width, rule,
+                                own_relaxed, part);
     });
     sums.relaxation = sums.excess = sums.quantisation = 0;
     std::fill(sums.columns, sums.columns + width, 0.0);
@@ -52,24 +55,26 @@ void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows
 template <class Scalar>
 void relaxed_sign_slopes(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
                          const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
-                         int threads, Scalar* slopes) {
+                         int threads, bool continued, Scalar* slopes) {
     const LossKernels<Scalar>& table = loss_kernels<Scalar>();
     const auto width = static_cast<size_t>(bits);
     for_row_ranges(rows, bits, threads, [&](size_t, int64_t first, int64_t count) {
         const Scalar* own = values + first * bits;
         const Scalar* own_targets = targets == nullptr ? nullptr : targets + first * bits;
         table.relaxed_sign_slopes(own, own_targets, static_cast<size_t>(count), width, rule,
-                                  weights, slopes + first * bits);
+                                  weights, continued, slopes + first * bits);
     });
 }
 
 template void relaxed_sign_sums(const float*, const float*, int64_t, int64_t,
-                                const RelaxedSignRule&, int, RelaxedSignSums&);
+                                const RelaxedSignRule&, int, float*, RelaxedSignSums&);
 template void relaxed_sign_sums(const double*, const double*, int64_t, int64_t,
-                                const RelaxedSignRule&, int, RelaxedSignSums&);
+                                const RelaxedSignRule&, int, double*, RelaxedSignSums&);
 template void relaxed_sign_slopes(const float*, const float*, int64_t, int64_t,
-                                  const RelaxedSignRule&, const RelaxedSignWeights&, int, float*);
+                                  const RelaxedSignRule&, const RelaxedSignWeights&, int, bool,
+                                  float*);
 template void relaxed_sign_slopes(const double*, const double*, int64_t, int64_t,
-                                  const RelaxedSignRule&, const RelaxedSignWeights&, int, double*);
+                                  const RelaxedSignRule&, const RelaxedSignWeights&, int, bool,
+                                  double*);
 
 }  // namespace hashcore

@@ -178,6 +178,7 @@ def relaxed_sign_sums(
     relaxation: str,
     margin: float,
     beta: float,
+    relaxed: NDArray[Any] | None,
 ) -> tuple[float, float, float, NDArray[np.float64]]: ...
 def relaxed_sign_slopes(
     values: NDArray[Any],
@@ -189,5 +190,6 @@ def relaxed_sign_slopes(
     of_excess: float,
     of_quantisation: float,
     of_columns: NDArray[np.float64],
+    continued: bool,
     slopes: NDArray[Any],
 ) -> None: ...

@@ -81,6 +81,7 @@ def relaxed_sign_sums(
     bits: int,
     rule: RelaxedSignRule,
     room: int,
+    relaxed: int,
     terms: int,
     columns: int,
     stream: Stream,
@@ -94,6 +95,7 @@ def relaxed_sign_slopes(
     rule: RelaxedSignRule,
     of_terms: int,
     columns: int,
+    continued: bool,
     slopes: int,
     stream: Stream,
 ) -> None: ...

@@ -285,12 +285,17 @@ void check_relaxed_sign(Rng& rng, Relaxation relaxation) {
 
     std::vector<double> columns(static_cast<size_t>(bits), -1);
     RelaxedSignSums sums{-1, -1, -1, columns.data()};
-    std::vector<Scalar> slopes(values.size());
+    const auto beside = draw_values<Scalar>(rng, rows * bits, 1);
+    std::vector<Scalar> slopes(values.size()), kept(values), continued;
     at_every_level([&](int threads) {
-        relaxed_sign_sums(values.data(), wanted, rows, bits, rule, threads, sums);
-        relaxed_sign_slopes(values.data(), wanted, rows, bits, rule, weights, threads,
+        relaxed_sign_sums(values.data(), wanted, rows, bits, rule, threads, kept.data(), sums);
+        relaxed_sign_slopes(values.data(), wanted, rows, bits, rule, weights, threads, false,
                             slopes.data());
-        return std::tuple(sums.relaxation, sums.excess, sums.quantisation, columns, slopes);
+        continued = beside;
+        relaxed_sign_slopes(kept.data(), wanted, rows, bits, rule, weights, threads, true,
+                            continued.data());
+        return std::tuple(sums.relaxation, sums.excess, sums.quantisation, columns, slopes, kept,
+                          continued);
     });
 
     double relaxed = 0, excess = 0, quantised = 0;
@@ -307,7 +312,10 @@ void check_relaxed_sign(Rng& rng, Relaxation relaxation) {
         in_columns[column] += h;
         const double outside = std::abs(h) > 1 ? (h > 0 ? 1 : -1) : 0;
         const double by_h = 0.3 * slope + 0.5 * outside + 0.7 * 2 * (h - t) + of_columns[column];
-        expect_near<Scalar>(slopes[i], by_h * (rule.beta == 0 ? 1 : rule.beta * (1 - h * h)));
+        const double of_h = rule.beta == 0 ? 1 : rule.beta * (1 - h * h);
+        expect_near<Scalar>(slopes[i], by_h * of_h);
+        expect_near<Scalar>(continued[i], (by_h + static_cast<double>(beside[i])) * of_h);
+        expect_near<Scalar>(kept[i], h);
     }
     expect_near<Scalar>(sums.relaxation, relaxed);
     expect_near<Scalar>(sums.excess, excess);

@@ -89,7 +89,8 @@ void add_relaxed_sign_sums(const T* h, const T* targets, size_t count, T margin,
     }
 }
 
-template <Relaxation relaxation, bool has_targets, class T>
+/// Derivatives by h, beside those that `slopes` hold when `continued`.
+template <Relaxation relaxation, bool has_targets, bool continued, class T>
 void set_relaxed_sign_slopes(const T* h, const T* targets, size_t count, T margin,
                              const RelaxedSignWeights& weights, T* slopes) {
     const T of_relaxation = static_cast<T>(weights.relaxation);
@@ -98,8 +99,9 @@ void set_relaxed_sign_slopes(const T* h, const T* targets, size_t count, T margi
     for (size_t i = 0; i < count; ++i) {
         const T t = has_targets ? targets[i] : sign_of(h[i]);
         const T outside = magnitude(h[i]) > 1 ? sign_of(h[i]) : T{0};
-        slopes[i] = of_relaxation * relaxation_of<relaxation>(h[i], t, margin).slope +
-                    of_excess * outside + of_quantisation * (h[i] - t);
+        const T slope = of_relaxation * relaxation_of<relaxation>(h[i], t, margin).slope +
+                        of_excess * outside + of_quantisation * (h[i] - t);
+        slopes[i] = continued ? slopes[i] + slope : slope;
     }
 }
 
@@ -123,7 +125,7 @@ template <class Body>
     }
 }
 
-/// h of `count` values, in `room` where it is not the values themselves.
+/// h of `count` values: the values themselves, or in `room`.
 template <class T>
 [[gnu::always_inline]] inline const T* relaxed(const T* values, size_t count, double beta,
                                                T* room) {
@@ -135,12 +137,13 @@ template <class T>
 
 template <class T>
 void relaxed_sign_sums(const T* values, const T* targets, size_t rows, size_t bits,
-                       const RelaxedSignRule& rule, RelaxedSignSums& sums) {
+                       const RelaxedSignRule& rule, T* kept, RelaxedSignSums& sums) {
     const T margin = static_cast<T>(rule.margin);
     T room[relaxed_sign_chunk];
     size_t column = 0;
     for_chunks(rows * bits, [&](size_t first, size_t count) {
-        const T* h = relaxed(values + first, count, rule.beta, room);
+        T* const at = kept == nullptr ? room : kept + first;
+        const T* h = relaxed(values + first, count, rule.beta, at);
         with_rule(rule.relaxation, targets != nullptr, [&]<Relaxation chosen, bool has_targets>() {
             const T* t = has_targets ? targets + first : nullptr;
             add_relaxed_sign_sums<chosen, has_targets>(h, t, count, margin, sums);
@@ -154,17 +157,22 @@ void relaxed_sign_sums(const T* values, const T* targets, size_t rows, size_t bi
 template <class T>
 void relaxed_sign_slopes(const T* values, const T* targets, size_t rows, size_t bits,
                          const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
-                         T* slopes) {
+                         bool continued, T* slopes) {
     const T margin = static_cast<T>(rule.margin);
     const T beta = static_cast<T>(rule.beta);
     T room[relaxed_sign_chunk];
     size_t column = 0;
     for_chunks(rows * bits, [&](size_t first, size_t count) {
-        const T* h = relaxed(values + first, count, rule.beta, room);
+        const T* h = relaxed(values + first, count, continued ? 0 : rule.beta, room);
         T* out = slopes + first;
         with_rule(rule.relaxation, targets != nullptr, [&]<Relaxation chosen, bool has_targets>() {
             const T* t = has_targets ? targets + first : nullptr;
-            set_relaxed_sign_slopes<chosen, has_targets>(h, t, count, margin, weights, out);
+            if (continued)
+                set_relaxed_sign_slopes<chosen, has_targets, true>(h, t, count, margin, weights,
+                                                                   out);
+            else
+                set_relaxed_sign_slopes<chosen, has_targets, false>(h, t, count, margin, weights,
+                                                                    out);
         });
         for_columns(count, bits, column, [&](size_t i, size_t in_row) {
             out[i] += static_cast<T>(weights.columns[in_row]);

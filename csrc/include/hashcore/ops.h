@@ -101,15 +101,17 @@ double pairwise_likelihood(Scalar* products, int64_t rows, int64_t columns, Labe
                            LabelBits column_labels, double scale, int threads);
 
 /// What rows [rows, bits] of outputs pay for not being signs, `targets` like them or null. Writes
-/// all of `sums`.
+/// all of `sums`, and h to `relaxed` [rows, bits] where it is not the values, unless that is null.
 template <class Scalar>
 void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
-                       const RelaxedSignRule& rule, int threads, RelaxedSignSums& sums);
+                       const RelaxedSignRule& rule, int threads, Scalar* relaxed,
+                       RelaxedSignSums& sums);
 
-/// The weighted derivatives of those sums by the values, [rows, bits].
+/// The weighted derivatives of those sums by the values, [rows, bits]. When `continued`, `values`
+/// are h, and the derivatives of something else by h that `slopes` hold are added.
 template <class Scalar>
 void relaxed_sign_slopes(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
                          const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
-                         int threads, Scalar* slopes);
+                         int threads, bool continued, Scalar* slopes);
 
 }  // namespace hashcore

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hashcore._gpu import cuda_kernels
-from hashcore.ops._correlation import add_decorrelation_slopes, correlation
+from hashcore.ops._correlation import correlation, correlation_slopes
 from hashcore.ops._library import WORD_BITS, add_pair_gradients, product_blocks
 
 _BYTE = 8
@@ -47,11 +47,12 @@ def relaxed_sign(  # noqa: PLR0917 (the dispatcher hands over by position)
     beta: float,
     decorrelate: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`'s two."""
+    """Terms, sums of the columns of h, `correlation` and a kept h, as on the CPU."""
     kernels, stream = queue_for(u)
     values, wanted = _values(u, targets)
     rows, bits = u.shape
     terms = u.new_zeros(5)
+    h = torch.empty_like(values) if beta and decorrelate else u.new_empty(0)
     columns, room = (
         u.new_empty(size, dtype=torch.float64)
         for size in (bits, kernels.relaxed_sign_room(rows, bits))
@@ -64,12 +65,15 @@ def relaxed_sign(  # noqa: PLR0917 (the dispatcher hands over by position)
         bits,
         kernels.RelaxedSignRule(relaxation, margin, beta),
         room.data_ptr(),
+        h.data_ptr(),
         terms.data_ptr(),
         columns.data_ptr(),
         stream,
     )
+    if not decorrelate:
+        return terms, columns, u.new_empty(0), h
     with _full_precision():
-        return terms, columns, *correlation(values, beta, decorrelate, terms[4])
+        return terms, columns, correlation(h if beta else values, terms[4]), h
 
 
 def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by position)
@@ -87,7 +91,13 @@ def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by positi
     kernels, stream = queue_for(u)
     values, wanted = _values(u, targets)
     weights = of_terms.contiguous()
+    decorrelate = len(apart) > 0
+    if decorrelate and beta:
+        values = h
     slopes = torch.empty_like(values)
+    if decorrelate:
+        with _full_precision():
+            correlation_slopes(values, apart, of_terms[4], slopes)
     kernels.relaxed_sign_slopes(
         values.data_ptr(),
         _address(wanted),
@@ -96,11 +106,11 @@ def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by positi
         kernels.RelaxedSignRule(relaxation, margin, beta),
         weights.data_ptr(),
         columns.data_ptr(),
+        decorrelate,
         slopes.data_ptr(),
         stream,
     )
-    with _full_precision():
-        return add_decorrelation_slopes(slopes, values, beta, apart, h, of_terms[4])
+    return slopes
 
 
 def pairwise_likelihood(  # noqa: PLR0917 (the dispatcher hands over by position)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hashcore import _core
 from hashcore.ops import _on_cuda
-from hashcore.ops._correlation import add_decorrelation_slopes, correlation
+from hashcore.ops._correlation import correlation, correlation_slopes
 from hashcore.ops._library import check_rows, has_kernel, register, wide
 
 Relaxation = Literal["power_1", "power_2", "power_3", "polarisation"]
@@ -212,13 +212,21 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     beta: float,
     decorrelate: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The five terms, the sums of the columns of h, float64 `[K]`, and `correlation`'s two."""
+    """What `_shapes` gives: terms, sums of the columns of h, `correlation` and a kept h."""
     values = u.detach().contiguous()
-    wanted = None if targets is None else targets.contiguous().numpy()
-    *sums, columns = _core.relaxed_sign_sums(values.numpy(), wanted, relaxation, margin, beta)
+    h = torch.empty_like(values) if beta and decorrelate else u.new_empty(0)
+    *sums, columns = _core.relaxed_sign_sums(
+        values.numpy(),
+        None if targets is None else targets.contiguous().numpy(),
+        relaxation,
+        margin,
+        beta,
+        h.numpy() if beta and decorrelate else None,
+    )
     size = max(u.numel(), 1)
     terms = u.new_tensor([*(value / size for value in sums), (columns @ columns) / size, 0])
-    return terms, torch.from_numpy(columns), *correlation(values, beta, decorrelate, terms[4])
+    apart = correlation(h if beta else values, terms[4]) if decorrelate else u.new_empty(0)
+    return terms, torch.from_numpy(columns), apart, h
 
 
 def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
@@ -232,14 +240,16 @@ def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     margin: float,
     beta: float,
 ) -> Tensor:
-    values = u.detach().contiguous()
-    wanted = None if targets is None else targets.contiguous().numpy()
+    decorrelate = len(apart) > 0
+    values = h if decorrelate and beta else u.detach().contiguous()
     size = max(u.numel(), 1)
     of_relaxation, of_excess, of_quantisation, of_balance, _ = (x / size for x in of_terms.tolist())
     slopes = torch.empty_like(values)
+    if decorrelate:
+        correlation_slopes(values, apart, of_terms[4], slopes)
     _core.relaxed_sign_slopes(
         values.numpy(),
-        wanted,
+        None if targets is None else targets.contiguous().numpy(),
         relaxation,
         margin,
         beta,
@@ -247,12 +257,14 @@ def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
         of_excess,
         of_quantisation,
         2 * of_balance * columns.numpy(),
+        decorrelate,
         slopes.numpy(),
     )
-    return add_decorrelation_slopes(slopes, values, beta, apart, h, of_terms[4])
+    return slopes
 
 
 def _shapes(u: Tensor, targets: Tensor | None, *rule: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The five terms, the sums of the columns of h, `correlation`, and h where it is not u."""
     bits, (beta, decorrelate) = u.shape[1], rule[-2:]
     apart = u.new_empty((bits, bits) if decorrelate else 0)
     h = u.new_empty(u.shape if beta and decorrelate else 0)
