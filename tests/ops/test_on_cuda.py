@@ -208,6 +208,40 @@ def test_pack_sign(dtype: torch.dtype, device: str) -> None:
     assert torch.equal(ops.pack_sign(columns), ops.pack_sign_reference(columns))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not GPUS, reason="needs a GPU")
+def test_a_cuda_graph_holds_every_op() -> None:
+    batch = [x.cuda() for x in draw(3, 40, 40, 6, single=False, dtype=torch.float32)]
+    a, c, labels, other_labels = batch
+    a.requires_grad_()
+
+    def losses() -> tuple[Tensor, ...]:
+        triplets = [
+            ops.triplet_mining_loss(a, c, labels, other_labels, margin=0.3, **rule)  # type: ignore[arg-type]
+            for rule in ({}, {"mining": "hard"}, {"mining": "semi_hard", "weighting": "ndcg"})
+        ]
+        likelihood = ops.pairwise_likelihood_loss(a, c, labels, other_labels)
+        of_signs = ops.relaxed_sign_loss(a, beta=1.5, balance_weight=0.2, decorrelation_weight=0.3)
+        loss = torch.stack([*triplets, likelihood, of_signs])
+        (of_a,) = torch.autograd.grad(loss.sum(), a)
+        return loss.detach(), of_a, ops.pack_sign(a)
+
+    beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        losses()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        held = losses()
+    with torch.no_grad():
+        a.copy_(torch.randn_like(a))
+    graph.replay()
+    replayed = [x.clone() for x in held]
+    for found, expected in zip(replayed, losses(), strict=True):
+        assert torch.equal(found, expected)
+
+
 def test_kernels_for_gpus_and_for_the_host_load_beside_each_other() -> None:
     built = pytest.importorskip("hashcore._cuda")
     on_host = kernels_on_host()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hashcore import ops
+from hashcore.ops._library import constant
 
 LABELS = torch.nn.functional.one_hot(torch.arange(6) % 3, 3).bool()
 U = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
@@ -47,6 +48,16 @@ def losses(u: Tensor, v: Tensor) -> Tensor:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_constants_are_kept_for_graphs_and_fit_for_gradients() -> None:
+    x = torch.randn(3, requires_grad=True)
+    with torch.inference_mode():
+        first = constant((1.0, 2.5, 3.0), like=x)
+    assert constant((1.0, 2.5, 3.0), like=x) is first
+    assert constant((1.0, 2.5, 3.0), like=x.double()).dtype == torch.float64
+    (of_x,) = torch.autograd.grad(torch.dot(x, first), x)
+    assert torch.equal(of_x, torch.tensor([1.0, 2.5, 3.0]))
+
+
 def test_one_graph_holds_them_all() -> None:
     compiled = torch.compile(losses, fullgraph=True, backend="aot_eager")
     found = []

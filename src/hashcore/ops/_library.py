@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -178,6 +179,22 @@ def label_bits(labels: Tensor) -> NDArray[np.uint64]:
     """Sets of labels, bool `[B, C]`, as bits in whole words, `[B, ceil(C / 64)]`."""
     padded = F.pad(labels, (0, -labels.shape[1] % WORD_BITS)).contiguous()
     return np.packbits(padded.numpy(), axis=1).view(np.uint64)
+
+
+def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """Numbers as a tensor of the dtype and device of another, to be read only.
+
+    It is kept, for a CUDA graph holds no copy from the host.
+    """
+    if _is_looked_on([like]):
+        return like.new_tensor(values)
+    return _kept_constant(values, like.dtype, like.device)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def wide(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from hashcore import _core
 from hashcore.ops import _on_cuda
 from hashcore.ops._correlation import correlation, correlation_slopes
-from hashcore.ops._library import check_rows, has_kernel, register, wide
+from hashcore.ops._library import check_rows, constant, has_kernel, register, wide
 
 Relaxation = Literal["power_1", "power_2", "power_3", "polarisation"]
 
@@ -114,7 +114,7 @@ def relaxed_sign_loss(
         return _weighted(u, terms, weights, decorrelation_weight, beta)
     rule = relaxation, margin, beta or 0.0
     all_terms = _relaxed_sign(wide(u), _wanted(targets), *rule, bool(decorrelation_weight))[0]
-    return torch.dot(all_terms, all_terms.new_tensor([*weights, decorrelation_weight]))
+    return torch.dot(all_terms, constant((*weights, decorrelation_weight), like=all_terms))
 
 
 def relaxed_sign_loss_reference(
