@@ -62,9 +62,8 @@ def convert(codes: Array, *, source: CodeSource) -> NDArray[np.uint8]:
         codes: ``[n, B]`` or ``[B]``, packed eight bits to a byte.
         source: Where they come from.
             ``"ubinary"``: uint8, most significant bit first: ours already, returned as it is
-            (sentence-transformers' and Cohere's ``ubinary``).
-            ``"int8_offset"``: int8, byte minus 128 (sentence-transformers' ``"binary"``, Cohere's
-            ``binary``).
+            (``ubinary`` of sentence-transformers, Cohere and Voyage).
+            ``"int8_offset"``: int8, byte minus 128 (``binary`` of the same).
             ``"int8_view"``: int8, the same bytes seen as signed (Vespa's ``pack_bits``).
             ``"little"``: uint8, least significant bit first (``packbits(bitorder="little")``).
 
