@@ -24,7 +24,10 @@ from hashcore.index import Index
 LIST_NAME = "store.json"
 _FORMAT = "hashcore.texts"
 _VERSION = 1
-_OWN_NAME = re.compile(r"(index|texts|vectors)-(\d+)\.(hci|jsonl|npy)(\.\d+\.partial|\.tmp-\d+)?")
+_OWN_NAME = re.compile(r"(?:index-(\d+)\.hci|texts-(\d+)\.jsonl|vectors-(\d+)\.npy)")
+_LEFT_BY_A_KILL = re.compile(
+    _OWN_NAME.pattern + r"(\.\d+\.partial|\.tmp-\d+)|store\.json\.\d+\.partial"
+)
 _REPAIR = "Save the store again, or put the right file there."
 
 
@@ -37,8 +40,11 @@ def save(store: TextStore, path: str | os.PathLike[str]) -> None:
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    own = [(file, name) for file in folder.iterdir() if (name := _OWN_NAME.fullmatch(file.name))]
-    number = 1 + max((int(name[2]) for _, name in own), default=0)
+    there = list(folder.iterdir())
+    named = [(file, name) for file in there if (name := _OWN_NAME.fullmatch(file.name))]
+    number = 1 + max((int(name[name.lastindex or 0]) for _, name in named), default=0)
+    old = [file for file, _ in named]
+    old += [file for file in there if _LEFT_BY_A_KILL.fullmatch(file.name)]
     with store.lock:
         store.compact()
         files = {"texts": folder / f"texts-{number}.jsonl"}
@@ -64,7 +70,7 @@ def save(store: TextStore, path: str | os.PathLike[str]) -> None:
         }
         with replacing(folder / LIST_NAME) as stream:
             stream.write((json.dumps(content, indent=1) + "\n").encode())
-    for file, _ in own:
+    for file in old:
         file.unlink(missing_ok=True)
 
 
