@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 from hashcore import cli
 from hashcore._extras import EXTRAS, MissingExtraError, missing_package, needs, require
 
-NOT_FOR_USERS = {"bench", "dev", "gpu"}
+NOT_FOR_USERS = {"bench", "dev", "docs", "gpu", "package"}
 
 
 def test_extras_are_those_of_the_project() -> None:
