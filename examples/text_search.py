@@ -47,6 +47,7 @@ TOP = 10
 SHORTLISTS = (20, 50, 100)
 NO_LIBRARY = {"site-packages", "test", "tests", "distutils", "idlelib", "lib2to3", "turtledemo"}
 
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
@@ -83,19 +84,16 @@ def documented(root: Path, modules: Sequence[str] = ()) -> Iterator[Entry]:
             yield from _documented_in(ast.parse(path.read_bytes()), module)
 
 
-def _documented_in(
-    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str
-) -> Iterator[Entry]:
+def _documented_in(node: ast.Module | Definition, name: str) -> Iterator[Entry]:
     text = ast.get_docstring(node) or ""
     sentences = [" ".join(part.split()) for part in re.split(r"(?<=[.!?])\s+|\n\s*\n", text)]
     sentences = [part for part in sentences if 25 <= len(part) <= 300]
     if sentences:
         yield Entry(name, sentences)
-    for child in ast.iter_child_nodes(node) if not isinstance(node, ast.FunctionDef) else ():
-        if isinstance(
-            child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ) and not child.name.startswith("_"):
-            yield from _documented_in(child, f"{name}.{child.name}")
+    if isinstance(node, ast.Module | ast.ClassDef):
+        for child in node.body:
+            if isinstance(child, Definition) and not child.name.startswith("_"):
+                yield from _documented_in(child, f"{name}.{child.name}")
 
 
 def corpus(entries: Iterator[Entry], limit: int) -> tuple[list[Entry], list[str]]:
@@ -118,8 +116,10 @@ def load_encoder(name: str | None) -> SentenceTransformer:
             os.environ.setdefault("HF_HUB_OFFLINE", "1")
         except ImportError:
             name = "sentence-transformers/all-MiniLM-L6-v2"
-    from sentence_transformers import SentenceTransformer
-
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        sys.exit(f'{error}; pip install "hashcore-search[text]"')
     return SentenceTransformer(name, device="cpu")
 
 
@@ -190,6 +190,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
     """Index, answer the questions and measure; returns what ``compare`` does."""
     asked = parse(arguments)
+    if asked.limit < 1 or asked.queries < 1:
+        sys.exit(f"expected --limit and --queries >= 1; got {asked.limit} and {asked.queries}")
     library = Path(sysconfig.get_paths()["stdlib"])
     entries, others = corpus(documented(library, asked.modules), asked.limit)
     others = others[:: max(1, len(others) // asked.queries)][: asked.queries]

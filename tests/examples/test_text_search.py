@@ -95,3 +95,11 @@ def test_docstrings_are_read_without_importing(example: ModuleType, tmp_path: Pa
 def test_too_few_texts_are_told(example: ModuleType) -> None:
     with pytest.raises(SystemExit, match="expected at least 100 docstrings; got"):
         example.main(["--modules", "textwrap"])
+    with pytest.raises(SystemExit, match="expected --limit and --queries >= 1; got 0 and 300"):
+        example.main(["--limit", "0"])
+
+
+def test_a_missing_encoder_is_told(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(SystemExit, match=r'pip install "hashcore-search\[text\]"'):
+        example.load_encoder("some/encoder")
