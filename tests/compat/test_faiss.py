@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
 from pathlib import Path
@@ -168,6 +169,14 @@ def test_removed_ids(view: BinaryView, codes: NDArray[np.uint8], name: str) -> N
     assert view.remove_ids(gone) == theirs.remove_ids(gone)
     assert view.ntotal == theirs.ntotal
     np.testing.assert_array_equal(view.wrapped.ids, np.sort(faiss.vector_to_array(theirs.id_map)))
+
+
+def test_selectors_where_torch_has_changed_faiss(codes: NDArray[np.uint8]) -> None:
+    importlib.import_module("faiss.contrib.torch_utils")  # as pytorch-metric-learning does
+    view = BinaryView(hashcore.Index.from_codes(codes))
+    params = faiss.SearchParameters(sel=faiss.IDSelectorRange(5, 9))
+    assert sorted(view.search(codes[:1], 4, params=params)[1][0]) == [5, 6, 7, 8]
+    assert view.remove_ids(params.sel) == 4
 
 
 @pytest.mark.parametrize("kind", ["flat", "id_map", "id_map2"])

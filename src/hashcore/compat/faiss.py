@@ -302,9 +302,10 @@ class BinaryView:
         return None if params.sel is None else Filter.allow(self._selected("sel", params.sel))
 
     def _selected(self, name: str, selector: Any) -> NDArray[np.int64]:
-        """The ids that a selector takes: what a search of FAISS finds, of points all in one place.
+        """The ids that a selector takes: those that are gone from an index when it removes them.
 
-        It is asked through FAISS because one call of `is_member` an id costs twenty times as much.
+        One call of `is_member` an id takes several times as long; and `faiss.contrib.torch_utils`
+        changes searches of other indexes than binary ones, so that they know no selectors.
         """
         faiss = require("faiss", extra="faiss")
         if not isinstance(selector, faiss.IDSelector):
@@ -312,11 +313,10 @@ class BinaryView:
                 f"{name}: expected int64 [n] or a faiss.IDSelector; got {describe(selector)}."
             )
         ids = self._index.ids
-        points = faiss.IndexIDMap(faiss.IndexFlatL2(1))
-        points.add_with_ids(np.zeros((len(ids), 1), np.float32), ids)
-        asked = faiss.SearchParameters(sel=selector)
-        _, _, chosen = points.range_search(np.zeros((1, 1), np.float32), 1.0, params=asked)
-        return np.asarray(chosen, np.int64)
+        points = faiss.IndexBinaryIDMap(faiss.IndexBinaryFlat(8))
+        points.add_with_ids(np.zeros((len(ids), 1), np.uint8), ids)
+        points.remove_ids(selector)
+        return np.setdiff1d(ids, faiss.vector_to_array(points.id_map), assume_unique=True)
 
 
 def _rows(name: str, x: Array) -> NDArray[Any]:
