@@ -19,7 +19,11 @@ namespace {
     const auto name =
         py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(std::string(path).c_str()));
     const auto arguments = py::make_tuple(error.code().value(), error.code().message(), name);
-    PyErr_SetObject(PyExc_OSError, arguments.ptr());
+    // Made here: of bare arguments the interpreter makes it sooner or later, as the subclass, and
+    // inside an except block too soon for pybind11.
+    const auto made =
+        py::reinterpret_steal<py::object>(PyObject_CallObject(PyExc_OSError, arguments.ptr()));
+    if (made) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
     throw py::error_already_set();
 }
 

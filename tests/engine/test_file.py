@@ -170,6 +170,16 @@ def test_awkward_paths(tmp_path: Path) -> None:
         hashcore.Index.load(os.fsdecode(odd) + "x")
 
 
+def test_the_system_refuses_while_another_error_is_handled(tmp_path: Path) -> None:
+    try:
+        raise KeyError("first")
+    except KeyError:
+        with pytest.raises(FileNotFoundError) as refused:
+            hashcore.Index.load(tmp_path / "nothing")
+    assert refused.value.filename == str(tmp_path / "nothing")
+    assert isinstance(refused.value.__context__, KeyError)
+
+
 def test_saving_over_the_file_that_is_mapped(tmp_path: Path) -> None:
     path = tmp_path / "f"
     sample(64, 1000, own_ids=False).save(path)
