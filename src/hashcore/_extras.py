@@ -32,6 +32,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     },
     "text": {"sentence_transformers": "sentence-transformers"},
     "langchain": {"langchain_core": "langchain-core"},
+    "ray": {"ray": "ray"},
 }
 
 

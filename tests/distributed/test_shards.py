@@ -78,6 +78,11 @@ def test_a_shard_says_what_it_holds(shard: Shard) -> None:
     assert Shard.of(shard.path) == shard
 
 
+def test_a_path_is_the_same_from_everywhere(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shard.path.parent)
+    assert Shard.of(shard.path.name) == shard
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 

@@ -157,14 +157,18 @@ class ShardManifest:
             TypeError: no ``Filter``, or a mask that is not bool.
             ValueError: a mask of another length than the index.
         """
-        pair = filter_pair(filter)
-        if pair is None or pair[0] != "mask":
-            return filter
-        mask = pair[1]
+        mask = self.checked_mask(filter)
+        return filter if mask is None else Filter.mask(mask[self.places(shard)])
+
+    def checked_mask(self, filter: Filter | None) -> NDArray[np.bool_] | None:
+        """The mask of a filter of the whole index; None of others. Raises as ``filter_of``."""
+        kind, mask = filter_pair(filter) or (None, None)
+        if mask is None or kind != "mask":
+            return None
         if getattr(mask, "dtype", None) != np.bool_ or mask.shape != (self.codes,):
             error = ValueError if getattr(mask, "dtype", None) == np.bool_ else TypeError
             raise error(f"filter: expected bool [{self.codes}], one a code; got {describe(mask)}.")
-        return Filter.mask(mask[self.places(shard)])
+        return mask
 
     def places(self, shard: int) -> slice | NDArray[np.int64]:
         """Where the codes of shard number ``shard`` stand among all codes in ascending id order.
@@ -219,7 +223,7 @@ def _unfit(file: Path, expected: str, got: str) -> FormatError:
 
 
 def _record(shard: Shard, folder: Path) -> dict[str, Any]:
-    path, base = Path(os.path.abspath(shard.path)), Path(os.path.abspath(folder))
+    path, base = shard.path, Path(os.path.abspath(folder))
     inside = path.is_relative_to(base)
     return {
         "path": str(path.relative_to(base) if inside else path),

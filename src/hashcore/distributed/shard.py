@@ -28,7 +28,7 @@ class Shard:
     """An index file and what it has to hold.
 
     Attributes:
-        path: The file.
+        path: The file; it is made absolute, for workers stand elsewhere.
         bits: Width of its codes.
         codes: How many it holds.
         first_id: The lowest id; None where there is no code.
@@ -44,6 +44,9 @@ class Shard:
     last_id: int | None
     nbytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(os.path.abspath(self.path)))
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Shard:
@@ -202,7 +205,7 @@ def write_shard(
     recipe = f"{width} {kind} {layout} {tables} {radius}"
     path = Path(folder) / f"shard-{_digest_of(recipe, rows, given)}.hci"
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not _is_whole(path):
+    if not (path.exists() and _is_whole(path)):
         Index.build(
             path,
             rows,
@@ -256,7 +259,7 @@ def leftovers(folder: Path, keep: Iterable[Path]) -> list[Path]:
 def _is_whole(path: Path) -> bool:
     try:
         Index.load(path, mmap=True)
-    except (FileNotFoundError, FormatError):
+    except FormatError:
         return False
     return True
 
