@@ -48,7 +48,7 @@ def evaluate_hasher(
         raise ValueError(f"protocols: expected any of {list(known)}; got {unknown}")
     reports: dict[ProtocolName, dict[Direction, metrics.Report]] = {}
     for name in protocols:
-        (q_image, q_text), (db_image, db_text), rows = _codes(hasher, dataset, name)
+        (q_image, q_text), (db_image, db_text), rows = codes_under(name, hasher, dataset)
         labels = dataset.labels[dataset.split.query], dataset.labels[rows]
         shared = {"bits": hasher.bits, **options}
         reports[name] = {
@@ -62,10 +62,10 @@ def evaluate_hasher(
     return reports
 
 
-def _codes(
-    hasher: Hasher, dataset: CrossModalDataset, protocol: ProtocolName
+def codes_under(
+    protocol: ProtocolName, hasher: Hasher, dataset: CrossModalDataset
 ) -> tuple[Pair, Pair, NDArray[np.int64]]:
-    """Image and text codes of the queries and of the database, and the database's rows."""
+    """Image and text codes of the queries and of a protocol's database, and the database's rows."""
     query, rows = dataset.split.query, dataset.split.database
     image, text = Rows(dataset.image, query), Rows(dataset.text, query)
     if protocol == "unseen":

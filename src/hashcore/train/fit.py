@@ -44,6 +44,7 @@ class Course:
         epochs: epochs that this stage runs.
         scores: validation scores so far, by epoch.
         chosen: the best epoch so far, from 1; 0 before any validation.
+        losses: mean loss terms of this stage, by epoch.
     """
 
     stage: str
@@ -51,12 +52,15 @@ class Course:
     epochs: int
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
     chosen: int = 0
+    losses: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Course:
         """The course that a checkpoint's meta data tells of."""
         state = dict(meta["course"])
-        state["scores"] = {int(epoch): scores for epoch, scores in state["scores"].items()}
+        for name in ("scores", "losses"):
+            by_epoch = state.get(name, {})  # of older checkpoints, no losses
+            state[name] = {int(epoch): values for epoch, values in by_epoch.items()}
         return cls(**state)
 
     def add(self, scores: dict[str, float]) -> bool:
@@ -240,6 +244,7 @@ class _Run:
             while course.epoch < course.epochs and not self._stop_early(course):
                 means = loop.epoch(course.epoch, progress.step)
                 course.epoch += 1
+                course.losses[course.epoch] = means
                 self._set_thresholds(hasher, loop)
                 scores = self._validate(hasher, rows, course)
                 progress.epoch(course.epoch, course.epochs, means, scores)
@@ -270,7 +275,12 @@ class _Run:
         hasher.set_label_outputs(labels.T @ outputs / labels.sum(dim=0).clamp(min=1)[:, None])
 
     def _checkpoint(self, hasher: Hasher, course: Course, loop: Loop) -> None:
-        hasher.info |= {"epochs": course.epoch, "chosen": course.chosen, "scores": course.scores}
+        hasher.info |= {
+            "epochs": course.epoch,
+            "chosen": course.chosen,
+            "scores": course.scores,
+            "losses": course.losses,
+        }
         if self.train.checkpoint_dir is None:
             return
         meta = {

@@ -40,7 +40,7 @@ class Hasher:
         bits: width of the codes.
         config: the method's configuration.
         vocabulary: turns captions into token ids; None where the texts are features.
-        info: where it comes from: data set, split hash, versions, epochs, validation scores.
+        info: where it comes from: data set, split hash, epochs; by epoch, scores and loss terms.
         database: encodes the database rows that were trained on, where others do; else None.
     """
 
