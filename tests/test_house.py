@@ -63,6 +63,7 @@ FORBIDDEN = {
     "ops": ("hashcore.train", "hashcore.methods", "hashcore.data"),
     "methods": ("hashcore.train", "hashcore._core", "hashcore.search", "hashcore.report"),
     "train": ("hashcore.cli", "hashcore.report", "hashcore._core"),
+    "plot": ("torch", "hashcore.train", "hashcore.methods", "hashcore.report", "hashcore._core"),
     "report": ("hashcore.cli", "hashcore._core"),
     "experiments": ("hashcore.cli", "hashcore._core"),
     "distributed": (

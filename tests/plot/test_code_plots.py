@@ -83,11 +83,14 @@ def clustered(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_map_keeps_clusters_apart_and_seeds_decide() -> None:
-    pytest.importorskip("hashcore.compat.sklearn", reason="the extra sklearn is not installed")
     codes, labels = clustered(20)
     ax = plot.tsne(codes, labels, class_names=("a", "b", "c"), perplexity=8, ax=axes())
-    groups = [np.asarray(c.get_offsets(), dtype=float) for c in ax.collections]
-    assert [c.get_label() for c in ax.collections] == ["a", "b", "c"]
+    shown = [c for c in ax.collections if len(np.asarray(c.get_offsets()))]
+    groups = [np.asarray(c.get_offsets(), dtype=float) for c in shown]
+    assert [c.get_gid() for c in shown] == ["a", "b", "c"]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
     assert [len(g) for g in groups] == [20, 20, 20]
     centres = np.stack([g.mean(axis=0) for g in groups])
     spread = max(float(np.linalg.norm(g - g.mean(axis=0), axis=1).max()) for g in groups)
@@ -98,14 +101,16 @@ def test_the_map_keeps_clusters_apart_and_seeds_decide() -> None:
 
 
 def test_the_map_of_several_labels_and_groups() -> None:
-    pytest.importorskip("hashcore.compat.sklearn", reason="the extra sklearn is not installed")
     codes, _ = clustered(4)
     labels = np.zeros((12, 8), dtype=bool)
     labels[np.arange(12), np.arange(12) % 6] = True
     labels[0, :2] = True  # several
     labels[1] = False  # none
     ax = plot.tsne(codes, labels, groups=["image", "text"] * 6, ax=axes())
-    names = [str(c.get_label()) for c in ax.collections]
+    names = [str(c.get_gid()) for c in ax.collections]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()][-2:] == ["image", "text"]
     assert sum(len(np.asarray(c.get_offsets())) for c in ax.collections) == 12
     assert "several classes, image" in names
     assert "other classes, text" in names

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,11 +81,11 @@ def test_several_reports_have_names_dashes_and_all_protocols() -> None:
     assert len({line.get_color() for line in ax.lines[:2]}) == 2
 
 
-def test_recall_over_time_is_in_milliseconds_by_time() -> None:
+def test_recall_over_time_is_in_milliseconds_in_the_given_order() -> None:
     ax = plot.recall_over_time(
         {"mih": ([0.004, 0.001], [0.9, 0.2])}, protocol=Protocol("encoded"), ax=axes()
     )
-    assert points(ax) == pytest.approx(np.array([[1, 0.2], [4, 0.9]]))
+    assert points(ax) == pytest.approx(np.array([[4, 0.9], [1, 0.2]]))
     assert "ms" in ax.get_xlabel()
     assert "encoded database" in ax.get_title(loc="left")
 
@@ -135,3 +137,12 @@ def test_wrong_input_says_what_is_expected() -> None:
             plot.recall_over_time({"x": pair}, ax=axes())
     with pytest.raises(ValueError, match="expected at least one"):
         plot.recall_over_time({})
+
+
+def test_without_matplotlib_one_sentence_says_what_to_install() -> None:
+    program = "import sys; sys.modules['matplotlib'] = None; import hashcore.plot"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    said = 'the package matplotlib is missing; pip install "hashcore-search[plot]"'
+    assert done.stderr.splitlines()[-1].endswith(said)

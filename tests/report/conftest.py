@@ -6,26 +6,20 @@ import numpy as np
 import pytest
 
 from hashcore.data import CrossModalDataset, load
-from hashcore.report.result import (
-    Answer,
-    Curve,
-    DemoResult,
-    Direction,
-    Hit,
-    Quality,
-    SearchCheck,
-)
+from hashcore.metrics import PrCurve
+from hashcore.report.answers import Answer, Hit
+from hashcore.report.result import DemoResult, Direction, Quality, SearchCheck
 
 BITS = 64
 
 
-def _curve(strength: float) -> Curve:
+def _curve(strength: float) -> PrCurve:
     radius = np.arange(BITS + 1)
     recall = 1 / (1 + np.exp((18 - radius) / 3))
     precision = 0.134 + (strength - 0.134) * (1 - recall**4)
     precision[:4] = np.nan
     recall[:4] = 0
-    return Curve(recall, precision)
+    return PrCurve(recall, precision)
 
 
 def _quality(value: float) -> Quality:

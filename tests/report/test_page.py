@@ -13,7 +13,8 @@ import pytest
 from matplotlib.image import imread
 
 from hashcore.data import CrossModalDataset
-from hashcore.report import charts, page
+from hashcore.report import answers, charts, page
+from hashcore.report import html as pages
 from hashcore.report.result import DemoResult
 
 
@@ -102,7 +103,7 @@ def test_no_better_than_the_baseline_is_a_failure(result: DemoResult) -> None:
 
 def test_pictures_survive() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 32, 32), np.uint8)
-    uri = charts.png_data_uri(image)
+    uri = answers.png_data_uri(image)
     path = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
     pixels = imread_bytes(path)
     assert np.array_equal(pixels[..., :3], image.transpose(1, 2, 0))
@@ -119,7 +120,7 @@ def test_charts_follow_the_page(result: DemoResult) -> None:
         assert root.get("role") == "img"
         assert root.get("width") is None
         assert root.get("viewBox")
-        assert "var(--trained)" in svg
+        assert "var(--series-3)" in svg
         assert "#0102" not in svg
 
 
@@ -134,21 +135,21 @@ def test_charts_follow_the_page(result: DemoResult) -> None:
     ],
 )
 def test_duration(seconds: float, text: str) -> None:
-    assert page.duration(seconds) == text.replace(" ", "\u00a0")
+    assert pages.duration(seconds) == text.replace(" ", "\u00a0")
 
 
 def test_shared_names_are_marked() -> None:
-    assert page.marked("a red circle above a blue star", ["red circle"]) == [
+    assert answers.marked("a red circle above a blue star", ["red circle"]) == [
         ("a ", False),
         ("red circle", True),
         (" above a blue star", False),
     ]
-    assert page.marked("a red star", []) == [("a red star", False)]
+    assert answers.marked("a red star", []) == [("a red star", False)]
 
 
 def test_write_replaces_whole_files(tmp_path: Path) -> None:
     target = tmp_path / "demo" / "report.html"
-    page.write("one", target)
-    page.write("two ×", target)
+    pages.write("one", target)
+    pages.write("two ×", target)
     assert target.read_text(encoding="utf-8") == "two ×"
     assert [p.name for p in target.parent.iterdir()] == ["report.html"]

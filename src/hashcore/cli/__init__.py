@@ -21,6 +21,7 @@ COMMANDS = {
     "index": "Build an index file from packed codes",
     "search": "Find the nearest codes of an index",
     "evaluate": "Measure a run on its query rows",
+    "report": "Compare training runs on one page",
     "reproduce": "Run the experiments of a file, and write their tables",
     "info": "Show the version, the CPU, the build and the optional packages",
 }

@@ -76,6 +76,15 @@ def read_source(directory: Path) -> Source:
         FileNotFoundError: there is no run.
         ValueError: its record is foreign or damaged.
     """
+    return _read(directory)[0]
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """The settings of a run's trainer and method, nested; raises as `read_source`."""
+    return _read(directory)[1]
+
+
+def _read(directory: Path) -> tuple[Source, dict[str, Any]]:
     file = directory / _RECORD
     if not file.is_file():
         raise FileNotFoundError(
@@ -85,9 +94,29 @@ def read_source(directory: Path) -> Source:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["format"] != _FORMAT or record["version"] != 1:
             raise ValueError("format")
-        return Source(**record["source"])
+        return Source(**record["source"]), dict(record["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: not the record of a hashcore run (version 1)") from error
+
+
+def open_data(directory: Path, path: Path | None) -> tuple[Source, CrossModalDataset]:
+    """Where the data of a run lie, and the data, with the split that was trained on.
+
+    Args:
+        directory: of the run.
+        path: file or folder of the data set, where it has moved; else None.
+
+    Raises:
+        ValueError: the data have another split.
+    """
+    source = read_source(directory).moved_to(path)
+    dataset = source.load()
+    if dataset.split != read_split(directory):
+        raise ValueError(
+            f"{directory}: the split of the data is not the one that was trained on; "
+            "another file, or another version of it?"
+        )
+    return source, dataset
 
 
 def read_split(directory: Path) -> Split:

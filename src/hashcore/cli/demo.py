@@ -23,10 +23,10 @@ def main(args: Sequence[str]) -> int:
     """Run the subcommand."""
     config = parse(DemoConfig, args, command="demo", description=_DESCRIPTION)
     start = time.perf_counter()
-    from hashcore.report import demo, page
+    from hashcore.report import demo, html, page
 
     result, dataset = demo.run(config, lambda line: print(line, flush=True))
-    page.write(page.render(result, dataset), config.report)
+    html.write(page.render(result, dataset), config.report)
     print(summary(result))
     print(f"report: {config.report}")
     failures = result.failures()

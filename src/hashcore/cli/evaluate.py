@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from hashcore.cli._parse import as_json, parse
-from hashcore.cli._run_directory import load_hasher, newest_run, read_source, read_split
+from hashcore.cli._parse import as_json, parse, progress_bar
+from hashcore.cli._run_directory import load_hasher, newest_run, open_data
 
 _DESCRIPTION = """Measure a run on the query rows of its split, in both directions.
 
@@ -47,19 +47,17 @@ def main(args: Sequence[str]) -> int:
     from hashcore.train import evaluate_hasher
 
     run = options.run or newest_run()
-    dataset = read_source(run).moved_to(options.path).load()
-    split = read_split(run)
-    if dataset.split != split:
-        raise ValueError(
-            f"{run}: the split of the data is not the one that was trained on; "
-            "another file, or another version of it?"
-        )
-    hasher = load_hasher(run, options.device)
-    reports = evaluate_hasher(hasher, dataset, options.protocols)
+    _, dataset = open_data(run, options.path)
+    split, hasher = dataset.split.hash, load_hasher(run, options.device)
+    reports: dict[Any, Any] = {}
+    with progress_bar("evaluate", "protocol") as progress:
+        for i, protocol in enumerate(options.protocols):
+            reports |= evaluate_hasher(hasher, dataset, (protocol,))
+            progress(i + 1, len(options.protocols))
     if options.json:
-        print(as_json(_document(run, dataset.name, split.hash, hasher, reports)))
+        print(as_json(_document(run, dataset.name, split, hasher, reports)))
         return 0
-    print(f"{run}: {hasher.method}, {hasher.bits} bits, {dataset.name}, split {split.hash[:12]}")
+    print(f"{run}: {hasher.method}, {hasher.bits} bits, {dataset.name}, split {split[:12]}")
     for directions in reports.values():
         for report in directions.values():
             print(f"\n{report}")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Chart
 from matplotlib.lines import Line2D
@@ -16,30 +14,16 @@ from hashcore.experiments.measure import Figure
 from hashcore.experiments.plan import CCA_SIGN, PROTOCOLS
 from hashcore.experiments.results import DIRECTIONS, Row
 from hashcore.experiments.tables import columns, spreads
+from hashcore.plot._style import LIGHT, drawn_in
+from hashcore.plot._svg import document
 from hashcore.train.evaluate import Direction
 
-_COLOURS = dict(zip(PROTOCOLS, ("#0a7d5a", "#2456d6", "#c2740c"), strict=False))
-_TEXT, _MUTED, _LINE = "#14181f", "#5b6472", "#dfe3e8"
+_COLOURS = dict(zip(PROTOCOLS, (LIGHT.series[2], LIGHT.series[0], LIGHT.series[1]), strict=False))
 _REFERENCES: dict[Figure, tuple[str, str, Any]] = {
-    "map": ("CCA + sign, unseen", _MUTED, "--"),
-    "chance": ("chance, unseen", _MUTED, ":"),
+    "map": ("CCA + sign, unseen", LIGHT.muted, "--"),
+    "chance": ("chance, unseen", LIGHT.muted, ":"),
 }
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hashcore",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": _TEXT,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "grid.color": _LINE,
-    "xtick.color": _MUTED,
-    "legend.frameon": False,
-}
+_STYLE: Any = {"font.size": 10, "axes.spines.left": False}
 
 
 def retrieval(rows: Sequence[Row]) -> str:
@@ -52,13 +36,13 @@ def retrieval(rows: Sequence[Row]) -> str:
         rows: cells of one data set with all components on.
     """
     names = list(dict.fromkeys(row.name for row in rows if row.cell.first.method != CCA_SIGN))
-    with mpl.rc_context(_STYLE):
+    with drawn_in(LIGHT, **_STYLE):
         figure = Chart(figsize=(9.0, 1.3 + 0.27 * len(names)), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for axes, direction in zip(panels, DIRECTIONS, strict=True):
             _panel(axes, rows, names, direction)
         figure.legend(handles=_legend(rows), loc="outside lower center", ncols=6)
-        return _svg(figure)
+        return document(figure)
 
 
 def _panel(axes: Axes, rows: Sequence[Row], names: Sequence[str], direction: Direction) -> None:
@@ -100,10 +84,10 @@ def _legend(rows: Sequence[Row]) -> list[Line2D]:
     widths = sorted({row.cell.first.bits for row in rows}, reverse=True)
     shown = dict.fromkeys(protocol for protocol, _ in columns(rows))
     dots = [_dot(protocol, color=_COLOURS[protocol]) for protocol in shown]
-    dots.append(_dot(f"{widths[0]} bits", color=_MUTED))
+    dots.append(_dot(f"{widths[0]} bits", color=LIGHT.muted))
     if widths[1:]:
         narrow = " and ".join(map(str, widths[1:]))
-        dots.append(_dot(f"{narrow} bits", color=_MUTED, markerfacecolor="none"))
+        dots.append(_dot(f"{narrow} bits", color=LIGHT.muted, markerfacecolor="none"))
     return dots + [
         Line2D([], [], color=colour, linestyle=style, label=label)
         for label, colour, style in _REFERENCES.values()
@@ -112,10 +96,3 @@ def _legend(rows: Sequence[Row]) -> list[Line2D]:
 
 def _dot(label: str, **look: Any) -> Line2D:
     return Line2D([], [], linestyle="none", marker="o", label=label, **look)
-
-
-def _svg(figure: Chart) -> str:
-    buffer = io.StringIO()
-    nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", facecolor="white", metadata=nothing)
-    return buffer.getvalue()

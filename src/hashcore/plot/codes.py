@@ -20,6 +20,7 @@ from hashcore.plot.curves import protocol_name
 
 Shares = Iterable[tuple[str, NDArray[np.float64], str]]
 
+_TSNE_STEPS = 500
 _SEVERAL = "several classes"
 _OTHER = "other classes"
 
@@ -208,57 +209,61 @@ def tsne(
         ValueError: too few codes, labels or groups of another length, a perplexity not above 0.
         ModuleNotFoundError: scikit-learn is missing.
     """
-    width = _bits_of(codes, bits, least=4).shape[1]
+    _bits_of(codes, bits, least=4)
     rows = len(codes)
     if groups and len(groups) != rows:
         raise ValueError(f"groups: expected a word for each of {rows} codes; got {len(groups)}")
     if not perplexity > 0:
         raise ValueError(f"perplexity: expected above 0; got {perplexity}")
     classes, names = _classes(labels, rows, class_names)
-    places = _places(as_array(codes, "codes"), width, min(perplexity, (rows - 1) / 3), seed)
+    places = _places(as_array(codes, "codes"), min(perplexity, (rows - 1) / 3), seed)
     ax = axes_or_new(ax)
     words = list(dict.fromkeys(groups)) or [""]
     of_group = np.array([words.index(word) for word in groups] or [0] * rows)
-    for g, word in enumerate(words):
-        for c, name in enumerate(names):
+    for c, name in enumerate(names):
+        mixed = name in (_SEVERAL, _OTHER)
+        colour = theme().muted if mixed else theme().series[c % len(theme().series)]
+        look = {"color": colour, "s": 26, "linewidths": 0, "alpha": 0.35 if mixed else 0.85}
+        for g, word in enumerate(words):
             here = (classes == c) & (of_group == g)
-            if not here.any():
-                continue
-            named = name in (_SEVERAL, _OTHER)
-            colour = theme().muted if named else theme().series[c % len(theme().series)]
-            ax.scatter(
-                places[here, 0],
-                places[here, 1],
-                s=14,
-                color=colour,
-                alpha=0.35 if named else 0.8,
-                marker=MARKERS[g % len(MARKERS)],
-                linewidths=0,
-                label=", ".join(filter(None, [name, word])),
-                zorder=1 if named else 2,
-            )
+            if here.any():
+                marker = MARKERS[g % len(MARKERS)]
+                found = ax.scatter(*places[here].T, marker=marker, zorder=1 if mixed else 2, **look)
+                found.set_gid(", ".join(filter(None, [name, word])))
+        if name and (classes == c).any():
+            ax.scatter([], [], label=name, **look)
+    for g, word in enumerate(filter(None, words)):
+        marker = MARKERS[g % len(MARKERS)]
+        ax.scatter([], [], label=word, marker=marker, s=26, color=theme().text)
     ax.set(xticks=[], yticks=[])
     title = f"t-SNE of {rows:,} codes by Hamming distance\nperplexity {perplexity:g}"
     finish(ax, title, "t-SNE 1, no unit", "t-SNE 2, no unit", grid=False)
     if ax.get_legend() is not None:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5, handletextpad=0.2)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2)
     return ax
 
 
-def _places(codes: Array, bits: int, perplexity: float, seed: int) -> NDArray[np.float64]:
+def _places(codes: Array, perplexity: float, seed: int) -> NDArray[np.float64]:
     """Places of the codes on the map, `[N, 2]`."""
     with needs("sklearn"):
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
     from hashcore.compat.sklearn import HammingKNeighborsTransformer
 
     # scikit-learn asks a precomputed graph for this many neighbours besides the code itself.
     neighbours = min(len(codes) - 1, int(3.0 * perplexity + 1))
-    graph = HammingKNeighborsTransformer(n_neighbors=neighbours, bits=bits).fit_transform(codes)
+    graph = HammingKNeighborsTransformer(n_neighbors=neighbours).fit_transform(codes)
     model = TSNE(
-        metric="precomputed", init="random", perplexity=perplexity, random_state=seed, n_jobs=1
+        metric="precomputed",
+        init="random",
+        perplexity=perplexity,
+        max_iter=_TSNE_STEPS,
+        random_state=seed,
+        n_jobs=1,
     )
-    return np.asarray(model.fit_transform(graph), dtype=np.float64)
+    with threadpool_limits(1):  # one thread adds up in one order, and codes this few need no second
+        return np.asarray(model.fit_transform(graph), dtype=np.float64)
 
 
 def _classes(

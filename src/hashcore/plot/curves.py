@@ -135,7 +135,8 @@ def recall_over_time(
     """Recall against the time that a query takes, a point for each setting of a search.
 
     Args:
-        curves: by the names that the legend shows: seconds a query and recall, `[M]` each.
+        curves: by the names that the legend shows: seconds a query and recall, `[M]` each, in the
+            order of the settings.
         protocol: what is searched; named in the title.
         ax: axes to draw on; a new pyplot figure when None.
 
@@ -150,10 +151,9 @@ def recall_over_time(
     points = {name: _timed(name, *pair) for name, pair in curves.items()}
     ax = axes_or_new(ax)
     for i, (name, (seconds, recall)) in enumerate(points.items()):
-        order = np.argsort(seconds, kind="stable")
         ax.plot(
-            1e3 * seconds[order],
-            recall[order],
+            1e3 * seconds,
+            recall,
             label=name,
             linewidth=2,
             marker=MARKERS[i % len(MARKERS)],

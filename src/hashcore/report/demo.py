@@ -17,17 +17,10 @@ from hashcore import metrics
 from hashcore.data import CrossModalDataset, load
 from hashcore.methods import METHODS, BranchConfig
 from hashcore.ops.hamming_knn import hamming_knn_reference
+from hashcore.report.answers import Answer, find
 from hashcore.report.baseline import cca_sign
 from hashcore.report.config import DemoConfig
-from hashcore.report.result import (
-    Answer,
-    Curve,
-    DemoResult,
-    Direction,
-    Hit,
-    Quality,
-    SearchCheck,
-)
+from hashcore.report.result import DemoResult, Direction, Quality, SearchCheck
 from hashcore.train import Hasher, TrainConfig, fit
 
 Codes = NDArray[np.uint8]
@@ -306,7 +299,7 @@ def _quality(report: metrics.Report) -> Quality:
         map_by_id=report.map_by_id,
         precision_at_10=report.precision_at[10],
         ndcg_at_10=report.ndcg_at[10],
-        curve=Curve(report.pr_micro.recall, report.pr_micro.precision),
+        curve=report.pr_micro,
     )
 
 
@@ -314,22 +307,8 @@ def _answers(
     hay: Haystack, codes: Codes, dataset: CrossModalDataset, *, queries: int, hits: int
 ) -> tuple[Answer, ...]:
     rows = dataset.split.query[:queries]
-    distances, ids = hay.index.search(codes[rows], hits)
-    answers = []
-    for query, row_distances, row_ids in zip(
-        rows.tolist(), distances.tolist(), ids.tolist(), strict=True
-    ):
-        found = []
-        for distance, code_id in zip(row_distances, row_ids, strict=True):
-            if code_id < 0:
-                continue
-            if code_id >= hay.first_distractor:
-                found.append(Hit("distractor", -1, distance, relevant=False, own=False))
-                continue
-            relevant = bool((dataset.labels[query] & dataset.labels[code_id]).any())
-            found.append(Hit("pair", code_id, distance, relevant, own=code_id == query))
-        answers.append(Answer(query, tuple(found)))
-    return tuple(answers)
+    first = hay.first_distractor
+    return find(hay.index, codes[rows], rows, dataset, hits=hits, first_distractor=first)
 
 
 def _shares_a_class(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-HitKind = Literal["pair", "distractor"]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Precision over recall, one point a Hamming radius; float64 [K + 1] each."""
-
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
+from hashcore.metrics import PrCurve
+from hashcore.report.answers import Answer
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,7 @@ class Quality:
     map_by_id: float
     precision_at_10: float
     ndcg_at_10: float
-    curve: Curve
+    curve: PrCurve
 
 
 @dataclass(frozen=True)
@@ -55,25 +48,6 @@ class Direction:
     relevant: NDArray[np.float64]
     irrelevant: NDArray[np.float64]
     distractors: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One code that was found. Rows are of the data set; a distractor has row -1."""
-
-    kind: HitKind
-    row: int
-    distance: int
-    relevant: bool
-    own: bool
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A query, as a row of the data set, and its hits."""
-
-    row: int
-    hits: tuple[Hit, ...]
 
 
 @dataclass(frozen=True)
