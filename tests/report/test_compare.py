@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,12 +257,10 @@ def test_the_page_needs_no_browser_to_be_whole(report: Path) -> None:
 def test_a_run_is_measured_alone_and_on_features_it_has_no_pictures() -> None:
     rng = np.random.default_rng(0)
     shapes = load("shapes", pairs=60)
-    features = {
+    features: dict[str, Any] = {
         "image": rng.standard_normal((60, 9)).astype(np.float32),
         "text": rng.standard_normal((60, 7)).astype(np.float32),
     }
-    from dataclasses import replace
-
     data = replace(
         shapes, name="features", captions=(), class_names=(), vocabulary=None, **features
     )
@@ -284,8 +284,6 @@ def test_a_run_is_measured_alone_and_on_features_it_has_no_pictures() -> None:
 def test_without_scikit_learn_the_page_says_what_to_install(
     runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     out = tmp_path / "report.html"
     assert cli.main(["report", str(runs[0]), "--out", str(out)]) == 0

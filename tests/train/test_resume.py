@@ -90,6 +90,8 @@ def check_resumed(directory: Path, left_alone: tuple[CrossModalDataset, Hasher])
     assert (resumed.encode_image(data.image) == straight.encode_image(data.image)).all()
     assert (resumed.encode_text(data.text) == straight.encode_text(data.text)).all()
     assert resumed.info["scores"] == straight.info["scores"]
+    assert resumed.info["losses"] == straight.info["losses"]
+    assert all(straight.info["losses"].values())
 
 
 @pytest.mark.parametrize("at", [("choose", 2), ("final", 1)], ids=["choosing", "refitting"])

@@ -55,7 +55,8 @@ VARIABLES = {
     "#010203": "--line",
     **{f"#01030{i + 1}": f"--series-{i + 1}" for i in range(len(LIGHT.series))},
 }
-PAGE = Theme(*list(VARIABLES)[:3], series=tuple(list(VARIABLES)[3:]))
+_TEXT, _MUTED, _LINE, *_SERIES = VARIABLES
+PAGE = Theme(_TEXT, _MUTED, _LINE, tuple(_SERIES))
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.6)),
@@ -105,7 +106,7 @@ def drawn_in(colours: Theme, **changes: Any) -> Iterator[None]:
     """Draw in a theme for a while; `changes` are further parameters of matplotlib."""
     token = _theme.set(colours)
     try:
-        with mpl.rc_context({**rc(colours), **changes}):
+        with mpl.rc_context(rc(colours) | changes):
             yield
     finally:
         _theme.reset(token)

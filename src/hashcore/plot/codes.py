@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -112,7 +113,8 @@ def bit_balance(codes: Array, *, bits: int | None = None, ax: Axes | None = None
         TypeError: codes of another dtype.
         ValueError: no codes, or a width that does not fit them.
     """
-    share = _bits_of(codes, bits).mean(axis=0)  # [K]
+    ones = _bits_of(codes, bits)
+    share = ones.mean(axis=0)  # [K]
     ax = axes_or_new(ax)
     ax.bar(np.arange(len(share)), share, width=0.9, color=theme().series[0], linewidth=0)
     ax.axhline(0.5, color=theme().muted, linewidth=1.2, linestyle=":")
@@ -121,7 +123,7 @@ def bit_balance(codes: Array, *, bits: int | None = None, ax: Axes | None = None
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     constant = int(((share == 0) | (share == 1)).sum())
     found = f"{constant} constant, " if constant else ""
-    title = f"Bit balance of {len(codes):,} codes\n{found}mean {share.mean():.1%} ones"
+    title = f"Bit balance of {len(ones):,} codes\n{found}mean {share.mean():.1%} ones"
     return finish(ax, title, "bit", "codes in which the bit is 1, %")
 
 
@@ -140,7 +142,8 @@ def bit_correlation(codes: Array, *, bits: int | None = None, ax: Axes | None = 
         TypeError: codes of another dtype.
         ValueError: fewer than two codes, or a width that does not fit them.
     """
-    correlation = correlations(codes, bits=bits)
+    found = _bits_of(codes, bits, least=2)
+    correlation = _correlations(found)
     ax = axes_or_new(ax)
     # Half-way between, colours vanish: what is behind shows, be it light or dark.
     negative, positive = _SIGNS
@@ -153,20 +156,20 @@ def bit_correlation(codes: Array, *, bits: int | None = None, ax: Axes | None = 
     bar = ax.figure.colorbar(ScalarMappable(scale, colours), ax=ax, shrink=0.85)
     bar.set_label("correlation, -1 to 1")
     bar.ax.tick_params(length=0)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     apart = correlation[~np.eye(len(correlation), dtype=bool)]
     apart = np.abs(apart[np.isfinite(apart)])
     size = f"mean size {apart.mean():.3f} off the diagonal" if apart.size else "no two bits vary"
-    title = f"Bit correlation of {len(codes):,} codes\n{size}"
+    title = f"Bit correlation of {len(found):,} codes\n{size}"
     return finish(ax, title, "bit", "bit", grid=False)
 
 
 _SIGNS = ("#d55e00", "#0072b2")  # seen on light and on dark, for they cannot follow a page
 
 
-def correlations(codes: Array, *, bits: int | None = None) -> NDArray[np.float64]:
-    """Pearson correlation of every two bits, float64 `[K, K]`; NaN where a bit is constant."""
-    ones = _bits_of(codes, bits, least=2).astype(np.float64)  # [N, K]
+def _correlations(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Pearson correlation of every two columns, float64 `[K, K]`; NaN where one is constant."""
+    ones = bits.astype(np.float64)  # [N, K]
     ones -= ones.mean(axis=0)
     scale = np.sqrt((ones**2).sum(axis=0))
     scale[scale < 1e-9] = np.nan
@@ -209,8 +212,7 @@ def tsne(
         ValueError: too few codes, labels or groups of another length, a perplexity not above 0.
         ModuleNotFoundError: scikit-learn is missing.
     """
-    _bits_of(codes, bits, least=4)
-    rows = len(codes)
+    rows = len(_bits_of(codes, bits, least=4))
     if groups and len(groups) != rows:
         raise ValueError(f"groups: expected a word for each of {rows} codes; got {len(groups)}")
     if not perplexity > 0:
@@ -223,7 +225,12 @@ def tsne(
     for c, name in enumerate(names):
         mixed = name in (_SEVERAL, _OTHER)
         colour = theme().muted if mixed else theme().series[c % len(theme().series)]
-        look = {"color": colour, "s": 26, "linewidths": 0, "alpha": 0.35 if mixed else 0.85}
+        look: dict[str, Any] = {
+            "color": colour,
+            "s": 26,
+            "linewidths": 0,
+            "alpha": 0.35 if mixed else 0.85,
+        }
         for g, word in enumerate(words):
             here = (classes == c) & (of_group == g)
             if here.any():
@@ -243,7 +250,7 @@ def tsne(
     return ax
 
 
-def _places(codes: Array, perplexity: float, seed: int) -> NDArray[np.float64]:
+def _places(codes: NDArray[np.uint8], perplexity: float, seed: int) -> NDArray[np.float64]:
     """Places of the codes on the map, `[N, 2]`."""
     with needs("sklearn"):
         from sklearn.manifold import TSNE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -214,7 +214,7 @@ def learning_curve(
     return finish(ax, title, "epoch", y)
 
 
-def _look(place: int) -> dict[str, object]:
+def _look(place: int) -> dict[str, Any]:
     series = theme().series
     return {"color": series[place % len(series)], "linestyle": DASHES[place % len(DASHES)]}
 

@@ -124,7 +124,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = (max(side // step, 1) for side in image.shape[1:])
     cut = image[:, : height * step, : width * step].astype(np.float32)
     squares = cut.reshape(3, height, -1, width, cut.shape[2] // width)
-    return np.rint(squares.mean(axis=(2, 4))).astype(np.uint8)
+    return np.asarray(np.rint(squares.mean(axis=(2, 4))), dtype=np.uint8)
 
 
 def png_data_uri(image: NDArray[np.uint8]) -> str:
