@@ -56,7 +56,11 @@ struct TileView {
     int64_t label_words;
 };
 
-/// Queries on a device: rows [count][chunks_per_code * chunk_bytes], what a code lacks is 0.
+/// Queries come in groups, which blocks of threads take without asking which of them are there.
+inline constexpr int64_t query_group = 64;
+
+/// Queries on a device: rows [count][chunks_per_code * chunk_bytes], aligned to 256 bytes; what a
+/// code lacks is 0, and so are the rows behind up to a multiple of query_group.
 struct QueryView {
     const uint8_t* data;
     int64_t count;
