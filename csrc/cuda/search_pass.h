@@ -35,7 +35,7 @@ HASHCORE_ANYWHERE constexpr int64_t chunk_bytes(int64_t bits) {
     return bits <= 64 ? 8 : 16;
 }
 HASHCORE_ANYWHERE constexpr int64_t chunks_per_code(int64_t bits) {
-    return (bits + 8 * chunk_bytes(bits) - 1) / (8 * chunk_bytes(bits));
+    return bits <= 64 ? (bits + 63) / 64 : (bits + 127) / 128;  // no division by a variable
 }
 HASHCORE_ANYWHERE constexpr int64_t tiles_for(int64_t codes) {
     return (codes + tile_codes - 1) / tile_codes;
