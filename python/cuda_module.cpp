@@ -7,6 +7,7 @@
 
 #include "cuda/device.h"
 #include "cuda/launch.h"
+#include "cuda_search.h"
 #include "rule_args.h"
 
 namespace py = pybind11;
@@ -188,4 +189,5 @@ void register_cuda(py::module_& module) {
 PYBIND11_MODULE(HASHCORE_CUDA_MODULE, module) {
     module.doc() = "The CUDA half of the engine. Use the hashcore package; this module may change.";
     hashcore::python::register_cuda(module);
+    hashcore::python::register_cuda_search(module);
 }

@@ -165,7 +165,7 @@ __device__ bool shares_class(const SearchPass& pass, int64_t slot, int64_t query
 
 /// Counts in shared memory where that has room, and adds up at the end.
 template <class Read>
-__global__ void __launch_bounds__(threads, 4) count_keys(const SearchPass pass, bool in_shared) {
+__global__ void __launch_bounds__(threads, 3) count_keys(const SearchPass pass, bool in_shared) {
     constexpr int queries = Read::queries;
     const int64_t first_query = int64_t{blockIdx.y} * queries;
     const typename Read::Code* rows = query_row<Read>(pass, first_query);

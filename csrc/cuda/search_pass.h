@@ -47,7 +47,7 @@ HASHCORE_ANYWHERE constexpr int64_t tile_bytes(int64_t bits) {
 /// Codes on a device. Slot s is place s % 256 of tile s / 256.
 struct TileView {
     const uint8_t* data;  ///< [tiles][chunks][256][chunk_bytes], aligned to 256 bytes
-    int64_t codes;  ///< slots from here to the end of the last tile hold zeros and are no hits
+    int64_t codes;        ///< slots from here to the end of the last tile are no hits
     int64_t bits;
     int64_t first_position;  ///< of slot 0; slot s has first_position + s
     const uint32_t*
@@ -60,7 +60,7 @@ struct TileView {
 inline constexpr int64_t query_group = 64;
 
 /// Queries on a device: rows [count][chunks_per_code * chunk_bytes], aligned to 256 bytes; what a
-/// code lacks is 0, and so are the rows behind up to a multiple of query_group.
+/// code lacks is 0. Behind them is memory for query_group rows more, of no matter what.
 struct QueryView {
     const uint8_t* data;
     int64_t count;
