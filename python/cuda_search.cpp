@@ -53,6 +53,12 @@ void register_memory(py::module_& module) {
             cuda::clear(at<void>(memory), bytes, stream);
         },
         py::arg("memory"), py::arg("bytes"), py::arg("stream"));
+    module.def(
+        "copy_to_device",
+        [](Address memory, Address from, int64_t bytes, const cuda::Stream& stream) {
+            cuda::copy_to_device(at<void>(memory), at<const void>(from), bytes, stream);
+        },
+        py::arg("memory"), py::arg("host"), py::arg("bytes"), py::arg("stream"));
     module.def("free_memory", &cuda::free_memory, py::arg("device"));
 }
 

@@ -63,7 +63,10 @@ int64_t found_of(int64_t k, int64_t codes) {
 Scan run_pass(SearchPass pass, const Stream& stream) {
     const Scan scan = choose_scan({pass.queries.count, pass.tiles.bits, architecture(stream.device),
                                    pass.bins.counts == nullptr});
-    scan_popc(pass, stream);
+    if (scan == Scan::b1)
+        scan_b1(pass, stream);
+    else
+        scan_popc(pass, stream);
     return scan;
 }
 

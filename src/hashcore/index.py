@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,33 +13,11 @@ from numpy.typing import NDArray
 from hashcore import _core
 from hashcore._arrays import Array, as_array, describe
 from hashcore._chunks import as_one_array
+from hashcore._device import device_number
+from hashcore._gpu_index import Changes, GpuIndex
+from hashcore._index_args import IndexKind, Layout, encoded, mih_params
 from hashcore.results import RangeResult, SearchResult, search_result
-from hashcore.search import Filter, Progress, filter_pair
-
-IndexKind = Literal["flat", "mih", "auto"]
-Layout = Literal["fast", "compact"]
-_MIH_PARAMS = ("layout", "tables", "radius", "memory_budget")
-
-
-def _encoded(path: str | os.PathLike[str]) -> bytes:
-    encoded = os.fsencode(path)
-    if b"\0" in encoded:
-        raise ValueError(f"path: expected no NUL character; got {os.fspath(path)!r}")
-    return encoded
-
-
-def _mih_params(
-    kind: str,
-    layout: Layout | None,
-    tables: int | None,
-    radius: int | None,
-    memory_budget: int | None,
-) -> tuple[Layout | None, int | None, int | None, int | None]:
-    params = (layout, tables, radius, memory_budget)
-    for name, value in zip(_MIH_PARAMS, params, strict=True):
-        if kind == "flat" and value is not None:
-            raise ValueError(f"{name}: kind 'flat' has none; got {value!r}. Use kind='mih'.")
-    return params
+from hashcore.search import Filter, Progress, filter_pair, no_threads
 
 
 class Index:
@@ -60,6 +38,7 @@ class Index:
             ``"auto"`` takes mih where it is expected to be clearly faster. Every kind gives the
             same answers.
         threads: Threads of this index's calls; default ``hashcore.num_threads()``.
+        device: As of ``to``; ``"auto"`` is flat on a GPU.
         layout: Of mih: ``"fast"`` (default) or ``"compact"``, about half its memory for several
             times its search time.
         tables: Of mih: hash tables, 1..32; default by estimated search time.
@@ -78,13 +57,23 @@ class Index:
         kind: IndexKind = "auto",
         *,
         threads: int | None = None,
+        device: str = "cpu",
         layout: Layout | None = None,
         tables: int | None = None,
         radius: int | None = None,
         memory_budget: int | None = None,
     ) -> None:
-        params = _mih_params(kind, layout, tables, radius, memory_budget)
-        self._engine = _core.Index(bits, kind, params, threads)
+        if device_number(device) is not None and kind == "auto":
+            kind = "flat"
+        params = mih_params(kind, layout, tables, radius, memory_budget)
+        self._own(_core.Index(bits, kind, params, threads), Changes(), device)
+
+    def _own(self, engine: _core.Index, changes: Changes, device: str) -> Index:
+        self._engine = engine
+        self._changes = changes
+        number = device_number(device)
+        self._gpu = None if number is None else GpuIndex(engine, changes, number)
+        return self
 
     @classmethod
     def build(
@@ -129,12 +118,12 @@ class Index:
             ValueError: ids out of order; a wrong width or argument.
             OSError: the system refused, or another process builds this file.
         """
-        params = _mih_params(kind, layout, tables, radius, None)
+        params = mih_params(kind, layout, tables, radius, None)
         given = None if ids is None else as_array(ids, "ids")
         with as_one_array(codes, Path(os.fsdecode(path)).parent, progress) as rows:
             width = 8 * rows.shape[1] if bits is None else bits
             _core.Index.build(
-                _encoded(path), rows, given, width, kind, params, memory_budget, threads, progress
+                encoded(path), rows, given, width, kind, params, memory_budget, threads, progress
             )
         return cls.load(path, mmap=True, verify=False, threads=threads)
 
@@ -148,6 +137,7 @@ class Index:
         kind: IndexKind = "flat",
         copy: bool = True,
         threads: int | None = None,
+        device: str = "cpu",
         progress: Progress | None = None,
     ) -> Index:
         """Make an index of codes that are all there.
@@ -160,6 +150,7 @@ class Index:
             copy: False searches ``codes``, an array or a ``numpy.memmap``, where they are. The
                 index keeps them alive and never writes to them, and neither should anybody else.
             threads: Threads of this index's calls.
+            device: As of ``to``.
             progress: Called with (done, total) now and then while codes are copied.
 
         Raises:
@@ -172,17 +163,36 @@ class Index:
             raise TypeError(f"codes: expected uint8 [n, bytes]; got {describe(codes)}.")
         width = 8 * codes.shape[1] if bits is None else bits
         if copy:
-            index = cls(width, kind, threads=threads)
+            index = cls(width, kind, threads=threads, device=device)
             index.add(codes, ids, progress=progress)
             return index
         if kind not in ("flat", "auto"):
             raise ValueError(
                 f"kind: expected 'flat' or 'auto' with copy=False; got {kind!r}. Use copy=True."
             )
-        index = cls.__new__(cls)
         given = None if ids is None else as_array(ids, "ids")
-        index._engine = _core.Index.borrow(codes, given, width, threads)
-        return index
+        engine = _core.Index.borrow(codes, given, width, threads)
+        return cls.__new__(cls)._own(engine, Changes(), device)
+
+    @property
+    def device(self) -> str:
+        """Where searches run: ``"cpu"`` or ``"cuda:N"``."""
+        return "cpu" if self._gpu is None else f"cuda:{self._gpu.device}"
+
+    def to(self, device: str) -> Index:
+        """Make an index of the same codes whose searches run elsewhere.
+
+        Changes of either are changes of both, and are made and saved on the CPU. A GPU scans every
+        code, of an image that the first search after a change makes there; codes that it has no
+        room for pass through it, search by search.
+
+        Args:
+            device: ``"cpu"``, ``"cuda"`` (the first GPU) or ``"cuda:N"``.
+
+        Raises:
+            RuntimeError: no such device.
+        """
+        return type(self).__new__(type(self))._own(self._engine, self._changes, device)
 
     @property
     def bits(self) -> int:
@@ -212,6 +222,7 @@ class Index:
 
     def __repr__(self) -> str:
         where = ", mapped" if self._engine.mapped else ""
+        where += "" if self._gpu is None else f", {self.device}"
         return (
             f"Index(bits={self.bits}, kind={self.kind!r}, codes={len(self):,}, "
             f"{self.nbytes / 2**20:,.1f} MiB{where})"
@@ -235,7 +246,8 @@ class Index:
             ValueError: an id that is negative, given twice or present already; a wrong width.
         """
         given = None if ids is None else as_array(ids, "ids")
-        return self._engine.add(as_array(codes, "codes"), given, progress)
+        with self._changes.one():
+            return self._engine.add(as_array(codes, "codes"), given, progress)
 
     def remove(self, ids: Array) -> int:
         """Remove codes. Ids that no code has change nothing. On any error nothing is removed.
@@ -252,7 +264,8 @@ class Index:
         Raises:
             ValueError: a negative id.
         """
-        return self._engine.remove(as_array(ids, "ids"))
+        with self._changes.one():
+            return self._engine.remove(as_array(ids, "ids"))
 
     def compact(self, *, progress: Progress | None = None) -> None:
         """Rewrite the index as if it held its present codes from the start.
@@ -273,9 +286,12 @@ class Index:
         Returns:
             ``kind``, ``bits``, ``codes``; ``removed`` and ``delta``, codes that ``compact`` would
             drop and move; ``bytes``, ``bytes_per_code``; ``mapped``, whether any of it is read from
-            its file; and what the kind adds.
+            its file; what the kind adds; and ``device``. Of a GPU also ``device_bytes`` of codes
+            there, whether they pass through (``streamed``), and ``scan``, the kernel that the last
+            search took: ``"popc"`` or ``"b1"``.
         """
-        return self._engine.stats()
+        found = self._engine.stats()
+        return found | ({"device": "cpu"} if self._gpu is None else self._gpu.stats())
 
     def search(
         self,
@@ -297,6 +313,10 @@ class Index:
             threads: Threads of this call.
             progress: Called with (done, total) now and then, counting pairs.
         """
+        if self._gpu is not None:
+            no_threads(self.device, threads)
+            found = self._gpu.search(queries, k, filter_pair(filter), max_distance, progress)
+            return search_result(*found)
         queries = as_array(queries, "queries")
         arrays = self._engine.search(
             queries, k, filter_pair(filter), max_distance, threads, progress
@@ -321,6 +341,10 @@ class Index:
             max_results: Keep only so many of each query, the best by (distance, id).
             threads: Threads of this call.
         """
+        if self._gpu is not None:
+            no_threads(self.device, threads)
+            found = self._gpu.range_search(queries, radius, filter_pair(filter), max_results)
+            return RangeResult(*found)
         return RangeResult(
             *self._engine.range_search(
                 as_array(queries, "queries"), radius, filter_pair(filter), max_results, threads
@@ -344,7 +368,7 @@ class Index:
         Raises:
             OSError: the system refused; the file is the old one, or none, or the whole new one.
         """
-        self._engine.save(_encoded(path), progress)
+        self._engine.save(encoded(path), progress)
 
     @classmethod
     def load(
@@ -354,6 +378,7 @@ class Index:
         mmap: bool = False,
         verify: bool = True,
         threads: int | None = None,
+        device: str = "cpu",
         progress: Progress | None = None,
     ) -> Index:
         """Read an index that ``save`` wrote.
@@ -364,12 +389,12 @@ class Index:
             verify: Check every byte against its checksum first. The header is always checked; what
                 else is damaged gives wrong answers without it, and of kind mih may end the process.
             threads: Threads of this index's calls.
+            device: As of ``to``.
             progress: Called with (done, total) now and then, counting bytes.
 
         Raises:
             FormatError: truncated, damaged, foreign, or of another format version.
             OSError: the system refused.
         """
-        index = cls.__new__(cls)
-        index._engine = _core.Index.load(_encoded(path), mmap, verify, threads, progress)
-        return index
+        engine = _core.Index.load(encoded(path), mmap, verify, threads, progress)
+        return cls.__new__(cls)._own(engine, Changes(), device)

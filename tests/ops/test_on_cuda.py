@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
+from cuda_device import kernels_on_host
 from hashcore import ops
 from hashcore._gpu import why_no_cuda
 from hashcore.ops import _library, _on_cuda
 from hashcore.ops.relaxed_sign import Relaxation
 from triplet_batches import MININGS, RULES, SIMILARITIES, Batch, draw, loss_and_gradients
-
-ON_HOST = Path(__file__).parents[2] / "build" / "cuda_on_host"
-
-
-@functools.cache
-def kernels_on_host() -> ModuleType:
-    found = sorted(ON_HOST.glob("_cuda_on_host*.so"))
-    if not found:
-        pytest.skip("needs the CUDA kernels built for the host, which make test does")
-    spec = importlib.util.spec_from_file_location("_cuda_on_host", found[0])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 GPUS = [pytest.param("gpu", marks=pytest.mark.gpu)] if torch.cuda.is_available() else []
 

@@ -1,0 +1,205 @@
+"""Searches on a GPU, batch by batch of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashcore._device import Outputs, address_of, as_numpy
+from hashcore._gpu_checks import Queries
+from hashcore._gpu_codes import Allowed, Codes, Mask, Place
+
+# Sizes that tests make smaller.
+HITS_BYTES = 1 << 30  # that hits of a batch of queries may take, or a quarter of what is free
+MOST_QUERIES = 16_384  # of a batch
+ROWS_A_GROUP = 32  # of range searches; groups start at multiples
+
+
+class Search(NamedTuple):
+    """What the searches below share."""
+
+    place: Place
+    codes: Codes
+    queries: Queries
+    mask: Mask | None
+    ids: NDArray[np.int64] | None  # of positions, or None where they are ids
+    id_of: int  # the same on the device; 0 is none
+    report: Callable[[int, int], object] | None = None  # of pairs queued
+
+    def outputs(self) -> Outputs:
+        return Outputs(self.place.kernels, self.place.stream, self.queries.like)
+
+    def allowed(self) -> Allowed:
+        return Allowed(self.place, self.mask, self.codes.count, self.ids)
+
+    def batches(self, bytes_a_query: int) -> Iterator[tuple[int, int, Any]]:
+        """(first, end, rows on the device) of as many queries as have room at once."""
+        count = self.queries.total
+        room = HITS_BYTES
+        if count * bytes_a_query > room:
+            room = max(room, self.place.kernels.free_memory(self.place.device) // 4)
+        at_once = max(1, min(count, MOST_QUERIES, room // max(1, bytes_a_query)))
+        for first in range(0, count, at_once):
+            end = min(first + at_once, count)
+            yield first, end, self.queries.rows(self.place, self.codes.bits, first, end)
+
+    def progress(self, queries: int, tiles: Any) -> None:
+        """Reports that so many queries met all codes of a piece, and what came before."""
+        if self.report is not None:
+            done = queries * (tiles.first_position + tiles.codes)
+            self.report(done, self.queries.total * self.codes.count)
+
+
+def knn(search: Search, k: int, max_distance: int | None) -> tuple[tuple[Any, Any, Any], str]:
+    """Distances [Q, k], ids [Q, k] and counts [Q], and which scan ran."""
+    kernels, bits, count = search.place.kernels, search.codes.bits, search.codes.count
+    queries = search.queries.total
+    outputs = search.outputs()
+    distances, to_distances = outputs.new((queries, k), "int32")
+    ids, to_ids = outputs.new((queries, k), "int64")
+    counts, to_counts = outputs.new((queries,), "int64")
+    farthest = bits if max_distance is None else min(max_distance, bits)
+    scan = "popc"
+    with search.codes.lock:
+        allowed = search.allowed()
+        for first, end, rows in search.batches(kernels.Knn.bytes_per_query(k, count, bits)):
+            nearest = kernels.Knn(rows, k, farthest, count, search.place.stream)
+            for tiles in search.codes.pieces(search.place):
+                nearest.add(tiles, allowed.at(tiles))
+                search.progress(end - first, tiles)
+            nearest.finish(
+                to_distances + 4 * first * k,
+                to_ids + 8 * first * k,
+                to_counts + 8 * first,
+                search.id_of,
+            )
+            scan = nearest.scan
+        outputs.finish()
+    return (distances, ids, counts), scan
+
+
+def range_search(
+    search: Search, radius: int, max_results: int | None
+) -> tuple[tuple[Any, Any, Any], str]:
+    """Lims [Q + 1], distances and ids, and which scan ran. Waits, for what comes is not known."""
+    if max_results is not None and max_results < search.codes.count:
+        return _best_in_range(search, radius, max_results)
+    scan = "popc"
+    with search.codes.lock:
+        allowed = search.allowed()
+        found = []
+        lengths = np.empty(search.queries.total, np.int64)
+        for first, end, rows in search.batches(8):
+            within = search.place.kernels.RangeSearch(
+                rows, min(radius, search.codes.bits), search.place.stream
+            )
+            for tiles in search.codes.pieces(search.place):
+                within.count(tiles, allowed.at(tiles))
+            lengths[first:end] = within.counts()
+            found.append((first, end, within))
+            scan = within.scan
+        lims = np.concatenate(([0], np.cumsum(lengths)))
+        outputs = search.outputs()
+        distances, to_distances = outputs.new((int(lims[-1]),), "int32")
+        ids, to_ids = outputs.new((int(lims[-1]),), "int64")
+        for first, end, within in found:
+            for start, stop in _groups(search, lims[first : end + 1]):
+                within.begin(start, stop)
+                for tiles in search.codes.pieces(search.place):
+                    within.collect(tiles, allowed.at(tiles))
+                before = int(lims[first + start])
+                within.finish(to_distances + 4 * before, to_ids + 8 * before, search.id_of)
+        row_ends = _on_device(search, outputs, lims)
+        outputs.finish()
+    return (row_ends, distances, ids), scan
+
+
+def _groups(search: Search, lims: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Rows to collect at once, by the memory that their hits take."""
+    most = HITS_BYTES // search.place.kernels.BYTES_PER_HIT
+    start, count = 0, len(lims) - 1
+    while start < count:
+        end = start + ROWS_A_GROUP
+        while end < count and lims[min(end + ROWS_A_GROUP, count)] - lims[start] <= most:
+            end += ROWS_A_GROUP
+        yield start, min(end, count)
+        start = end
+
+
+def _on_device(search: Search, outputs: Outputs, lims: NDArray[np.int64]) -> Any:
+    """Row ends where the results lie."""
+    if search.queries.like is None:
+        return lims
+    array, address = outputs.new(lims.shape, "int64")
+    stream = search.place.stream
+    search.place.kernels.copy_to_device(address, address_of(lims), lims.nbytes, stream)
+    return array
+
+
+def _best_in_range(
+    search: Search, radius: int, max_results: int
+) -> tuple[tuple[Any, Any, Any], str]:
+    """The best of each row: the nearest within the radius, without the missing ones."""
+    (distances, ids, counts), scan = knn(search, max_results, radius)
+    there = ids >= 0
+    lims = np.concatenate(([0], np.cumsum(as_numpy(counts))))
+    row_ends = _on_device(search, search.outputs(), lims)
+    return (row_ends, distances[there], ids[there]), scan
+
+
+def distance_histogram(search: Search) -> Any:
+    """Counts [Q, bits + 1]."""
+    return _histogram(search, None)
+
+
+class Labels(NamedTuple):
+    """Classes of queries and codes as bits in words, uint64 [., W], on the host."""
+
+    queries: NDArray[np.uint64]
+    codes: NDArray[np.uint64]
+
+
+def relevance_counts(search: Search, labels: Labels) -> Any:
+    """Counts [Q, bits + 1, 2], irrelevant ones first."""
+    return _histogram(search, labels)
+
+
+def _histogram(search: Search, labels: Labels | None) -> Any:
+    kernels, stream, bins = search.place.kernels, search.place.stream, search.codes.bits + 1
+    queries = search.queries.total
+    shape = (queries, bins) if labels is None else (queries, bins, 2)
+    row_bytes = 8 * int(np.prod(shape[1:]))
+    outputs = search.outputs()
+    counts, to_counts = outputs.new(shape, "int64")
+    kernels.clear(to_counts, queries * row_bytes, stream)
+    of_queries = of_codes = None
+    words = 0
+    if labels is not None:
+        words = labels.codes.shape[1]
+        of_queries, of_codes = (_upload(search.place, x) for x in labels)
+    with search.codes.lock:
+        allowed = search.allowed()
+        for first, end, rows in search.batches(8):
+            for tiles in search.codes.pieces(search.place):
+                kernels.add_histogram(
+                    rows,
+                    tiles,
+                    allowed.at(tiles),
+                    0 if of_queries is None else of_queries.address + 8 * words * first,
+                    0 if of_codes is None else of_codes.address + 8 * words * tiles.first_position,
+                    words,
+                    to_counts + first * row_bytes,
+                    stream,
+                )
+                search.progress(end, tiles)
+        outputs.finish()
+    return counts
+
+
+def _upload(place: Place, values: NDArray[Any]) -> Any:
+    memory = place.kernels.DeviceMemory(values.nbytes, "labels", place.stream)
+    memory.read_from(address_of(values), values.nbytes)
+    return memory
