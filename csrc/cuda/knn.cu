@@ -61,7 +61,7 @@ int64_t found_of(int64_t k, int64_t codes) {
 }  // namespace
 
 Scan run_pass(SearchPass pass, const Stream& stream) {
-    const Scan scan = choose_scan({pass.queries.count, pass.tiles.bits, architecture(stream.device),
+    const Scan scan = scan_to_run({pass.queries.count, pass.tiles.bits, architecture(stream.device),
                                    pass.bins.counts == nullptr});
     if (scan == Scan::b1)
         scan_b1(pass, stream);

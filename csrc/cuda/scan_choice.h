@@ -30,21 +30,28 @@ constexpr const char* scan_name(Scan scan) {
     return scan == Scan::b1 ? "b1" : "popc";
 }
 
-// Below, codes come from memory no faster than bits are counted: about four queries take as long
-// as their codes do to be read, at any width, and products are taken for 64 of them.
+/// Counting bits keeps up with memory for about four queries, at any width, and products are taken
+/// for 64 of them at a time.
 inline constexpr int64_t least_queries_of_b1 = 6;
 /// The kernels for 8.x keep queries of so many bits in registers.
 inline constexpr int64_t most_bits_on_sm80 = 1024;
 
-/// The scan that is expected to be fastest of those that can.
-constexpr Scan choose_scan(const ScanCase& asked) {
+/// Whether the binary tensor core can make a pass. Architectures later than 9.0 have neither of its
+/// instructions.
+constexpr bool has_b1(const ScanCase& asked) {
     const bool ampere = asked.built_for_sm80 && asked.architecture >= 80 &&
                         asked.architecture < 90 && asked.bits <= most_bits_on_sm80;
-    // Later architectures have neither instruction: they are for 9.0 alone.
     const bool hopper =
         asked.built_for_sm90a && asked.architecture == 90 && asked.bits <= b1::most_bits;
-    const bool pays = asked.queries >= least_queries_of_b1;
-    return asked.keeps_hits && pays && (ampere || hopper) ? Scan::b1 : Scan::popc;
+    return asked.keeps_hits && (ampere || hopper);
 }
+
+/// The scan that is expected to be fastest of those that can.
+constexpr Scan choose_scan(const ScanCase& asked) {
+    return has_b1(asked) && asked.queries >= least_queries_of_b1 ? Scan::b1 : Scan::popc;
+}
+
+/// The same where HASHCORE_CUDA_SCAN is not set; it is popc, or b1 for wherever that can.
+Scan scan_to_run(const ScanCase& asked);
 
 }  // namespace hashcore::cuda

@@ -207,14 +207,14 @@ std::vector<Case> cases(int64_t most_bits) {
     return all;
 }
 
-void run_all(const char* name, Scanner scan, int64_t most_bits, const Budget& budget) {
+void run_all(const char* name, Scanner scan, int64_t most_bits, int argc, char** argv) {
     uint64_t seed = 0;
     for (const Case& asked : cases(most_bits)) {
         current_case = std::string(name) + ", " + asked.name();
         check_scan(scan, asked, seed++);
     }
     Rng rng(seed);
-    while (budget.left()) {
+    for (const Budget budget(argc, argv); budget.left();) {
         const Case asked{draw(rng, 1, draw(rng, 0, 3) == 0 ? most_bits : 300),
                          draw(rng, 1, 2'000),
                          draw(rng, 1, 150),
@@ -235,9 +235,6 @@ void run_all(const char* name, Scanner scan, int64_t most_bits, const Budget& bu
 
 int main(int argc, char** argv) {
     using namespace hashcore::test;  // NOLINT
-    const int seconds = argc > 1 ? std::atoi(argv[1]) : 5;
-    const std::string half = std::to_string(seconds / 2);
-    char* arguments[] = {argv[0], const_cast<char*>(half.c_str())};
-    run_all("wgmma", hashcore::cuda::b1::scan_by_wgmma, 4100, Budget(2, arguments));
-    run_all("mma", hashcore::cuda::b1::scan_by_mma, 1024, Budget(2, arguments));
+    run_all("wgmma", hashcore::cuda::b1::scan_by_wgmma, 4100, argc, argv);
+    run_all("mma", hashcore::cuda::b1::scan_by_mma, 1024, argc, argv);
 }
