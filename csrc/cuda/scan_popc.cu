@@ -47,7 +47,7 @@ __device__ void measure(const SearchPass& pass, int64_t tile, const typename Rea
     const Code* codes =
         reinterpret_cast<const Code*>(pass.tiles.data) + tile * chunks * tile_codes + threadIdx.x;
     BitSum sums[Read::queries];
-#pragma unroll 2
+#pragma unroll(Read::queries == 1 ? 4 : 1)
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         const Code code = codes[chunk * tile_codes];
 #pragma unroll
@@ -90,7 +90,7 @@ __device__ void keep(const HitRows& hits, int64_t query, bool hit, uint64_t key)
 }
 
 template <class Read>
-__global__ void __launch_bounds__(threads, 4) keep_hits(const SearchPass pass) {
+__global__ void __launch_bounds__(threads, Read::whole ? 4 : 3) keep_hits(const SearchPass pass) {
     using Code = typename Read::Code;
     constexpr int queries = Read::queries;
     const int64_t first_query = int64_t{blockIdx.y} * queries;

@@ -37,8 +37,8 @@ class Tiles {
     Event ready_, used_;
 };
 
-/// Puts codes of the host's memory into tiles by way of two pinned buffers of `stage_bytes`, a row at
-/// least: while one travels, the next is filled. Copies have a stream of their own.
+/// Puts codes of the host's memory into tiles by way of two pinned buffers of `stage_bytes`, a row
+/// at least: while one travels, the next is filled. Copies have a stream of their own.
 class Upload {
  public:
     Upload(int64_t stage_bytes, int device);

@@ -19,6 +19,8 @@ from hashcore._index_args import IndexKind, Layout, encoded, mih_params
 from hashcore.results import RangeResult, SearchResult, search_result
 from hashcore.search import Filter, Progress, filter_pair, no_threads
 
+__all__ = ["Index", "IndexKind", "Layout"]
+
 
 class Index:
     """An exact index over packed codes with int64 ids of the caller's choice.
@@ -182,12 +184,9 @@ class Index:
     def to(self, device: str) -> Index:
         """Make an index of the same codes whose searches run elsewhere.
 
-        Changes of either are changes of both, and are made and saved on the CPU. A GPU scans every
-        code, of an image that the first search after a change makes there; codes that it has no
-        room for pass through it, search by search.
-
-        Args:
-            device: ``"cpu"``, ``"cuda"`` (the first GPU) or ``"cuda:N"``.
+        Changes of either are changes of both. A GPU scans every code, of an image that the first
+        search after a change makes there; where it has no room, codes pass through it.
+        ``device`` is ``"cpu"``, ``"cuda"`` (the first GPU) or ``"cuda:N"``.
 
         Raises:
             RuntimeError: no such device.
