@@ -174,6 +174,7 @@ def test_stats(tmp_path: Path) -> None:
         "bytes": index.nbytes,
         "bytes_per_code": index.nbytes / 106,
         "mapped": True,
+        "device": "cpu",
     }
     index.compact()
     assert index.stats()["mapped"] is False
