@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.gpu_search import report as gpu_search_report
 from bench.ops import report as ops_report
 from bench.report import FORMAT, Results, read_results
 
@@ -20,7 +21,7 @@ MARKED_CHANGE = 0.10
 
 
 class Row(Protocol):
-    """A row of either kind."""
+    """A row of any kind."""
 
     @property
     def table(self) -> str: ...
@@ -35,7 +36,7 @@ class Row(Protocol):
 
 
 class Run(Protocol):
-    """Results of the engine's bench or of that of the training ops."""
+    """Results of the engine's bench, of that of the training ops or of that on a GPU."""
 
     @property
     def machine(self) -> Mapping[str, Any]: ...
@@ -111,7 +112,7 @@ def compare(old: Run, new: Run) -> str:
 
 
 def read(path: Path) -> Run:
-    """Read results of either bench.
+    """Read results of any of these benches.
 
     Raises:
         ValueError: no such file, or not one that a bench wrote.
@@ -119,6 +120,7 @@ def read(path: Path) -> Run:
     kinds: dict[str, Callable[[Mapping[str, Any]], Run]] = {
         FORMAT: Results.from_dict,
         ops_report.FORMAT: ops_report.Results.from_dict,
+        gpu_search_report.FORMAT: gpu_search_report.Results.from_dict,
     }
     return read_results(path, kinds)
 

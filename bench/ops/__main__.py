@@ -69,11 +69,16 @@ def measure_all(steps: list[Step], device: Device) -> list[Row]:
     return rows
 
 
+def device_name(name: str) -> str:
+    """A GPU's name for the names of files."""
+    return re.sub(r"\W+", "-", name).strip("-").lower()
+
+
 def file_name(device: Device) -> str:
     """Of the results on a device."""
     if device.kind == "cpu":
         return "ops"
-    return "ops-" + re.sub(r"\W+", "-", str(device.describe()["device"])).strip("-").lower()
+    return "ops-" + device_name(str(device.describe()["device"]))
 
 
 def main(arguments: list[str] | None = None) -> None:
