@@ -170,7 +170,7 @@ void add_histogram(const cuda::QueryRows& queries, cuda::Tiles& tiles, Address a
     const cuda::SearchLabels labels{at<const uint64_t>(code_labels),
                                     at<const uint64_t>(query_labels), label_words};
     cuda::add_histogram(queries, tiles, at<const uint32_t>(allowed),
-                        label_words == 0 ? nullptr : &labels, at<int64_t>(counts), stream);
+                        labels.codes == nullptr ? nullptr : &labels, at<int64_t>(counts), stream);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ class RangeSearch {
     Scan scan_ = Scan::popc;
 };
 
-/// Labels of codes and queries as bit sets on the device, [., words].
+/// Labels of codes and queries on the device: bit sets [., words], or with words 0 one class each.
 struct SearchLabels {
     const uint64_t* codes;
     const uint64_t* queries;

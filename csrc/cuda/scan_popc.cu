@@ -157,6 +157,7 @@ __global__ void __launch_bounds__(threads, Read::whole ? 4 : 3) keep_hits(const 
 
 __device__ bool shares_class(const SearchPass& pass, int64_t slot, int64_t query) {
     const int64_t words = pass.tiles.label_words;
+    if (words == 0) return pass.tiles.labels[slot] == pass.queries.labels[query];
     uint64_t both = 0;
     for (int64_t w = 0; w < words; ++w)
         both |= pass.tiles.labels[slot * words + w] & pass.queries.labels[query * words + w];

@@ -52,8 +52,8 @@ struct TileView {
     int64_t first_position;  ///< of slot 0; slot s has first_position + s
     const uint32_t*
         allowed;  ///< bit s % 32 of word s / 32 says whether slot s may be a hit; or null
-    const uint64_t* labels;  ///< [codes, label_words] classes of each, or null
-    int64_t label_words;
+    const uint64_t* labels;  ///< [codes, label_words] sets of classes, or null
+    int64_t label_words;     ///< 0: labels are one class each, [codes]
 };
 
 /// Queries come in groups, which blocks of threads take without asking which of them are there.

@@ -71,7 +71,7 @@ def on_gpu(x: object, name: str) -> GpuArray | None:
             array.data_ptr(),
             tuple(array.shape),
             str(array.dtype).removeprefix("torch."),
-            array.device.index,
+            array.get_device(),
             torch.cuda.current_stream(array.device).cuda_stream,
             "torch",
             array,

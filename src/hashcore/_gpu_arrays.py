@@ -12,10 +12,12 @@ from hashcore._gpu_checks import (
     check_gpu_codes,
     check_host_database,
     check_options,
+    check_pad_bits,
     check_queries,
     code_array,
 )
 from hashcore._gpu_codes import Mask, ResidentCodes, find_place, host_codes
+from hashcore._gpu_labels import GpuLabels
 
 
 def knn(  # noqa: PLR0917
@@ -40,24 +42,27 @@ def distance_histogram(device: int, database: Array, queries: Array, mask: Mask 
     return _gpu_search.distance_histogram(search)
 
 
-def _search(
+def _search(  # noqa: PLR0917
     device: int,
     database: Array,
     queries: Array,
     mask: Mask | None,
     options: Options,
+    bits: int | None = None,
 ) -> _gpu_search.Search:
     """Checks everything and brings the codes to the device."""
     codes, asked = code_array(database, "database"), code_array(queries, "queries")
     if isinstance(codes, GpuArray):
-        bits = check_gpu_codes(codes, "database", "N", None, {2})
+        bits = check_gpu_codes(codes, "database", "N", bits, {2})
     else:
-        bits = check_host_database(codes)
+        bits = check_host_database(codes, bits)
     checked = check_queries(asked, bits)
     check_options(options, mask, bits)
     given = {"database": codes, "queries": asked}
     on_gpu = {name: x if isinstance(x, GpuArray) else None for name, x in given.items()}
     place = find_place(device, on_gpu)
+    check_pad_bits(place, codes, "database", bits)
+    check_pad_bits(place, asked, "queries", bits)
     if isinstance(codes, GpuArray):
         resident = ResidentCodes(place, bits, codes.shape[0])
         if codes.shape[0]:
@@ -66,3 +71,31 @@ def _search(
     rows = codes
     found = host_codes(place, bits, len(rows), lambda first, end: rows[first:end])
     return _gpu_search.Search(place, found, checked, mask, None, 0)
+
+
+def relevance_counts(  # noqa: PLR0917
+    device: int,
+    database: Array,
+    queries: Array,
+    database_labels: Array,
+    query_labels: Array,
+    bits: int | None,
+) -> Any:
+    """As hashcore.metrics.relevance_counts.
+
+    Labels are int64 ``[n]``, one class each, or bool ``[n, C]``, on the device or the host.
+    """
+    search = _search(device, database, queries, None, (0, None, None), bits)
+    sides = [
+        GpuLabels(search.place, x, name, rows)
+        for x, name, rows in (
+            (query_labels, "query_labels", search.queries.total),
+            (database_labels, "database_labels", search.codes.count),
+        )
+    ]
+    if sides[0].classes != sides[1].classes:
+        raise ValueError(
+            f"database_labels: expected {sides[0].said}, as query_labels; got {sides[1].said}"
+        )
+    labels = _gpu_search.Labels(sides[0].address, sides[1].address, sides[0].words, sides)
+    return _gpu_search.relevance_counts(search, labels)

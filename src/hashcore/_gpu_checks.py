@@ -58,12 +58,19 @@ def check_gpu_codes(array: GpuArray, name: str, rows: str, bits: int | None, dim
     return bits if bits is not None else 8 * bytes_a_row
 
 
-def check_host_database(array: NDArray[Any]) -> int:
-    """The width of codes of the host, 8 a byte."""
+def check_host_database(array: NDArray[Any], bits: int | None) -> int:
+    """The width of codes of the host, 8 a byte without ``bits``."""
     shape: tuple[int, ...] = getattr(array, "shape", ())
     row = int(shape[1]) if len(shape) == 2 else 1
     _core.distance_histogram(array, np.empty((0, row), np.uint8), None, None)
-    return 8 * row
+    if bits is None:
+        return 8 * row
+    if row != (bits + 7) // 8:
+        expected = f"uint8 [N, {(bits + 7) // 8}], C-contiguous"
+        raise ValueError(f"database: expected {expected}; got {describe(array)}")
+    if bits % 8 and np.any(array[:, -1] & (0xFF >> bits % 8)):
+        raise ValueError(f"database: bits are set past bit {bits - 1}")
+    return bits
 
 
 def check_queries(array: NDArray[Any] | GpuArray, bits: int) -> Queries:
@@ -76,14 +83,14 @@ def check_queries(array: NDArray[Any] | GpuArray, bits: int) -> Queries:
     return Queries(array, 1 if one else int(array.shape[0]), one)
 
 
-def check_pad_bits(place: Place, queries: Queries, bits: int) -> None:
-    """Refuses queries on the device with bits past their width. Waits where there may be any."""
-    array = queries.array
+def check_pad_bits(place: Place, array: NDArray[Any] | GpuArray, name: str, bits: int) -> None:
+    """Refuses codes on the device with bits past their width. Waits where there may be any."""
     if not isinstance(array, GpuArray) or bits % 8 == 0:
         return
-    if place.kernels.has_pad_bits(array.address, queries.total, bits, place.stream):
+    rows = array.shape[0] if len(array.shape) == 2 else 1
+    if place.kernels.has_pad_bits(array.address, rows, bits, place.stream):
         raise ValueError(
-            f"queries: bits are set past bit {bits - 1}; the pad bits of the last byte must be "
+            f"{name}: bits are set past bit {bits - 1}; the pad bits of the last byte must be "
             "zero. hashcore.ops.pack_sign() writes them so."
         )
 

@@ -110,7 +110,7 @@ class GpuIndex:
         asked = check_queries(array, bits)
         check_options(options, mask, bits)
         place = find_place(self.device, {"queries": array if isinstance(array, GpuArray) else None})
-        check_pad_bits(place, asked, bits)
+        check_pad_bits(place, array, "queries", bits)
         return asked, place
 
     def _start(self, place: Place, queries: Queries, mask: Mask | None) -> _gpu_search.Search:

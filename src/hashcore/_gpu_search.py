@@ -156,10 +156,12 @@ def distance_histogram(search: Search) -> Any:
 
 
 class Labels(NamedTuple):
-    """Classes of queries and codes as bits in words, uint64 [., W], on the host."""
+    """Labels of the queries and the codes on the device."""
 
-    queries: NDArray[np.uint64]
-    codes: NDArray[np.uint64]
+    queries: int  # the address of uint64 [Q, W], or of int64 [Q] where W is 0
+    codes: int
+    words: int  # W of sets; 0 where each has one class
+    kept: Any  # what owns that memory
 
 
 def relevance_counts(search: Search, labels: Labels) -> Any:
@@ -169,37 +171,29 @@ def relevance_counts(search: Search, labels: Labels) -> Any:
 
 def _histogram(search: Search, labels: Labels | None) -> Any:
     kernels, stream, bins = search.place.kernels, search.place.stream, search.codes.bits + 1
-    queries = search.queries.total
-    shape = (queries, bins) if labels is None else (queries, bins, 2)
-    row_bytes = 8 * int(np.prod(shape[1:]))
+    shape = (search.queries.total, bins) if labels is None else (search.queries.total, bins, 2)
+    row_bytes = 8 * bins * (1 if labels is None else 2)
     outputs = search.outputs()
     counts, to_counts = outputs.new(shape, "int64")
-    kernels.clear(to_counts, queries * row_bytes, stream)
-    of_queries = of_codes = None
-    words = 0
-    if labels is not None:
-        words = labels.codes.shape[1]
-        of_queries, of_codes = (_upload(search.place, x) for x in labels)
+    kernels.clear(to_counts, search.queries.total * row_bytes, stream)
     with search.codes.lock:
         allowed = search.allowed()
-        for first, end, rows in search.batches(8):
+        for first, _, rows in search.batches(8):
             for tiles in search.codes.pieces(search.place):
+                of_queries = of_codes = words = 0
+                if labels is not None:
+                    words, row = labels.words, 8 * max(1, labels.words)
+                    of_queries = labels.queries + row * first
+                    of_codes = labels.codes + row * tiles.first_position
                 kernels.add_histogram(
                     rows,
                     tiles,
                     allowed.at(tiles),
-                    0 if of_queries is None else of_queries.address + 8 * words * first,
-                    0 if of_codes is None else of_codes.address + 8 * words * tiles.first_position,
+                    of_queries,
+                    of_codes,
                     words,
                     to_counts + first * row_bytes,
                     stream,
                 )
-                search.progress(end, tiles)
         outputs.finish()
     return counts
-
-
-def _upload(place: Place, values: NDArray[Any]) -> Any:
-    memory = place.kernels.DeviceMemory(values.nbytes, "labels", place.stream)
-    memory.read_from(address_of(values), values.nbytes)
-    return memory

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashcore._arrays import describe
+from hashcore._device import as_numpy
+
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
@@ -16,6 +19,8 @@ class SearchResult:
 
     ``distances, ids = result`` works. Missing hits stand at the tail of a row with id -1 and
     distance bits + 1. A 1-D query gives 1-D arrays.
+
+    A GPU leaves them where the queries are, in arrays of the queries' library.
 
     Attributes:
         distances: int32 ``[Q, k]``.
@@ -29,6 +34,10 @@ class SearchResult:
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return iter((self.distances, self.ids))
+
+    def numpy(self) -> SearchResult:
+        """The same as arrays of NumPy; waits for those of a GPU."""
+        return SearchResult(*map(as_numpy, vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +61,10 @@ class RangeResult:
 
     def __len__(self) -> int:
         return len(self.lims) - 1
+
+    def numpy(self) -> RangeResult:
+        """The same as arrays of NumPy; waits for those of a GPU."""
+        return RangeResult(*map(as_numpy, vars(self).values()))
 
     def row(self, query: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Distances and ids of one query."""
@@ -86,13 +99,19 @@ def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
         k: Hits a query to keep, >= 0.
 
     Raises:
-        TypeError: a ``k`` that is no integer.
+        TypeError: a ``k`` that is no integer; results on a GPU.
         ValueError: no results; results of different queries or widths of codes; a ``k`` for which
             a result holds too few hits to know the k nearest.
     """
     _check_count(k, "k")
     if not results:
         raise ValueError("results: expected at least one; got none.")
+    for number, result in enumerate(results):
+        if hasattr(result.counts, "__cuda_array_interface__"):
+            raise TypeError(
+                f"results[{number}]: expected NumPy arrays; got {describe(result.counts)} on a "
+                "GPU. Use result.numpy()."
+            )
     shape = np.shape(results[0].counts)
     for number, result in enumerate(results):
         if np.shape(result.counts) != shape:

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+import torch
 
 from cuda_device import kernels_on_host
+from gpu_doubles import Cupy
 from hashcore import _gpu_codes, _gpu_search
 from hashcore._gpu import why_no_cuda
 
@@ -43,3 +49,15 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setattr(_gpu_search, "HITS_BYTES", 1)
         monkeypatch.setattr(_gpu_search, "ROWS_A_GROUP", 32)
     return name
+
+
+@pytest.fixture
+def pretend(on_host: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = SimpleNamespace(cuda_stream=0, ptr=0)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    cupy = SimpleNamespace(
+        cuda=SimpleNamespace(get_current_stream=lambda: stream),
+        empty=lambda shape, dtype: Cupy(np.full(shape, 7, dtype)),
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(torch.Tensor, "get_device", lambda tensor: 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,18 +9,9 @@ from numpy.typing import NDArray
 import hashcore
 from hashcore import Filter, Index
 from reference import BITS, random_codes
+from same_results import same
 
 COUNTS = (0, 1, 2, 63, 64, 65, 257, 1000)
-
-
-def same(found: Any, expected: Any) -> None:
-    """Equal to the byte, dtypes and shapes too."""
-    for name in vars(expected):
-        a, b = getattr(found, name), getattr(expected, name)
-        assert type(a) is type(b), name
-        assert a.dtype == b.dtype, name
-        assert a.shape == b.shape, name
-        assert a.tobytes() == b.tobytes(), name
 
 
 def draw(seed: int, count: int, bits: int, queries: int = 5) -> tuple[NDArray[np.uint8], ...]:

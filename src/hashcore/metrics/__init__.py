@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hashcore import _core
 from hashcore._arrays import Array, as_array, describe
 from hashcore.metrics.report import PerQuery, PrCurve, Protocol, Report
-from hashcore.search import Progress
+from hashcore.search import Progress, gpu_number
 
 __all__ = ["PerQuery", "PrCurve", "Protocol", "Report", "evaluate", "relevance_counts"]
 
@@ -104,6 +104,7 @@ def relevance_counts(
     *,
     bits: int | None = None,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> NDArray[np.int64]:
     """Count database codes by distance and relevance: what every tie-aware metric is made of.
 
@@ -114,6 +115,8 @@ def relevance_counts(
         database_labels: as for :func:`evaluate`.
         bits: the width K; whole bytes when not given.
         threads: ``hashcore.num_threads()`` when not given.
+        device: as of :func:`hashcore.knn`; on a GPU the labels may lie there too, class ids int64
+            ``[n]`` or multi-hot bool ``[n, C]``, and the counts come where the query codes are.
 
     Returns:
         int64 ``[Q, K + 1, 2]``: how many codes lie at each distance, ``[..., 0]`` irrelevant and
@@ -123,6 +126,14 @@ def relevance_counts(
         TypeError: as :func:`evaluate`.
         ValueError: as :func:`evaluate`.
     """
+    gpu = gpu_number(device, threads)
+    if gpu is not None:
+        from hashcore import _gpu_arrays
+
+        counts: NDArray[np.int64] = _gpu_arrays.relevance_counts(
+            gpu, database_codes, query_codes, database_labels, query_labels, bits
+        )
+        return counts
     labels = _Labels.read(query_labels, database_labels)
     return _core.relevance_counts(
         as_array(query_codes, "query_codes"),
