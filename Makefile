@@ -112,6 +112,7 @@ neon: $(VENV)/.tools
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(BENCH_FLAGS)
 	$(BIN)/python -m bench.ops $(BENCH_FLAGS)
+	$(BIN)/python -m bench.integrations $(BENCH_FLAGS)
 
 bench-compare: $(VENV)/.installed
 	@$(BIN)/python -m bench.compare $(A) $(B)

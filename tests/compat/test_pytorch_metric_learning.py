@@ -252,7 +252,7 @@ BAD_CALLS: dict[str, tuple[type[Exception], str, Any]] = {
     "whole numbers": (TypeError, r"^query: expected floats \[n, K\]; got torch.int64 \[10, 20\]",
                       lambda: HammingKNN()(X.long(), 1, X)),
     "a row": (TypeError, "^reference: expected floats", lambda: HammingKNN()(X, 1, X[0])),
-    "nan": (ValueError, "^query: expected numbers; got NaN", lambda: HammingKNN()(X / 0, 1, X)),
+    "nan": (ValueError, "^query: row 3, column 0 is NaN", lambda: HammingKNN()(X / 0, 1, X)),
     "width": (ValueError, r"^query: expected floats \[Q, 20\], as the references; got \[Q, 18\]",
               lambda: HammingKNN()(X[:, :18], 1, X)),
     "zero": (ValueError, "^k: expected a number >= 1; got 0", lambda: HammingKNN()(X, 0, X)),

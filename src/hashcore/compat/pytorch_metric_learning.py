@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hashcore._arrays import describe
 from hashcore._extras import needs
+from hashcore.codes import pack
 from hashcore.compat._neighbours import without_self
 from hashcore.index import Index, IndexKind
 from hashcore.ops import pack_sign
@@ -175,10 +176,16 @@ class HammingDistance(BaseDistance):  # type: ignore[misc]
 
 
 def _codes(name: str, x: Embeddings) -> NDArray[np.uint8]:
-    """Packed signs `[n, ceil(K / 8)]`, packed where the embeddings are."""
+    """Packed signs `[n, ceil(K / 8)]`, of a GPU packed before they leave it."""
     tensor = torch.from_numpy(x) if isinstance(x, np.ndarray) else x
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or tensor.ndim != 2:
         raise TypeError(f"{name}: expected floats [n, K]; got {describe(x)}.")
+    if tensor.device.type == "cpu":
+        same = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        try:
+            return pack(same.contiguous())
+        except ValueError as error:  # it knows the values as x
+            raise ValueError(f"{name}{str(error).removeprefix('x')}") from None
     if tensor.isnan().any():
         raise ValueError(f"{name}: expected numbers; got NaN.")
     codes: NDArray[np.uint8] = pack_sign(tensor).cpu().numpy()

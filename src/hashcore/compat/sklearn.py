@@ -12,7 +12,6 @@ shares of the bits. Hits are exact and come by ascending (distance, index).
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -256,8 +255,10 @@ class HammingNeighbors(_HammingBase):
             ValueError: a wrong shape, or a negative radius.
         """
         limits, distances, indices = self._within(X, radius)
-        rows = _split(indices, limits)
-        return (_split(distances, limits), rows) if return_distance else rows
+        bounds = limits.tolist()
+        rows = list(map(slice, bounds, bounds[1:]))
+        found = _split(indices, rows)
+        return (_split(distances, rows), found) if return_distance else found
 
     def radius_neighbors_graph(
         self,
@@ -376,9 +377,6 @@ def _check_mode(mode: object) -> None:
         raise ValueError(f"mode: expected 'connectivity' or 'distance'; got {mode!r}.")
 
 
-def _split(values: NDArray[Any], limits: NDArray[np.int64]) -> NDArray[np.object_]:
-    """An array of arrays, values[limits[i]:limits[i + 1]] each."""
-    rows = np.empty(len(limits) - 1, dtype=object)
-    for i, (first, last) in enumerate(pairwise(limits.tolist())):
-        rows[i] = values[first:last]
-    return rows
+def _split(values: NDArray[Any], rows: list[slice]) -> NDArray[np.object_]:
+    """An array of arrays, one of each slice of the values."""
+    return np.fromiter(map(values.__getitem__, rows), dtype=object, count=len(rows))
