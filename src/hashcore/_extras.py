@@ -31,6 +31,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "torch": "torch",
     },
     "text": {"sentence_transformers": "sentence-transformers"},
+    "app": {"gradio": "gradio"},
     "langchain": {"langchain_core": "langchain-core"},
     "ray": {"ray": "ray"},
 }
