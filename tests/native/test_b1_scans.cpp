@@ -35,7 +35,8 @@ struct Case {
     Kind kind = Kind::uniform;
     int64_t first_tile = 0, end_tile = -1, tile_step = 1;
     bool filtered = false;
-    int64_t room = -1;  ///< of a row; -1: enough
+    int64_t room = -1;          ///< of a row; -1: enough
+    bool nearest_only = false;  ///< one hit a query, so that nothing else has it found
 
     std::string name() const {
         return std::to_string(bits) + " bits, " + std::to_string(codes) + " codes, " +
@@ -126,8 +127,17 @@ struct World {
             const uint64_t key = hit_key(distance(slot, q), first_position + slot);
             const uint64_t choices[] = {0, key, hit_key(hit_distance(key), 0),
                                         hit_key(hit_distance(key) + 1, 0), no_limit};
-            limits.push_back(choices[draw(rng, q % 7 == 0 ? 0 : 1, q % 5 == 0 ? 4 : 3)]);
+            limits.push_back(asked.nearest_only
+                                 ? nearest_key(q) + 1
+                                 : choices[draw(rng, q % 7 == 0 ? 0 : 1, q % 5 == 0 ? 4 : 3)]);
         }
+    }
+
+    uint64_t nearest_key(int64_t q) const {
+        uint64_t least = no_limit;
+        for (int64_t slot = 0; slot < asked.codes; ++slot)
+            least = std::min(least, hit_key(distance(slot, q), first_position + slot));
+        return least;
     }
 
     std::vector<uint64_t> truth(int64_t q, int64_t end_tile) const {
@@ -192,6 +202,8 @@ std::vector<Case> cases(int64_t most_bits) {
         if (bits <= most_bits) all.push_back({bits, 300, 66});
     for (const Kind kind : {Kind::near_duplicates, Kind::all_equal, Kind::light_and_heavy})
         for (const int64_t bits : {64, 128, 256, 600}) all.push_back({bits, 520, 9, kind});
+    for (const int64_t bits : {64, 128, 200, 256, 512, 1024})
+        all.push_back({bits, 4'000, 14, Kind::uniform, 0, -1, 1, false, -1, true});
     // Enough stages that every one is used again; blocks that get several items or none.
     all.push_back({64, 15'000, 3});
     all.push_back({128, 9'000, 140});
@@ -223,7 +235,8 @@ void run_all(const char* name, Scanner scan, int64_t most_bits, int argc, char**
                          -1,
                          draw(rng, 1, 3),
                          draw(rng, 0, 1) == 0,
-                         draw(rng, 0, 4) == 0 ? draw(rng, 0, 50) : -1};
+                         draw(rng, 0, 4) == 0 ? draw(rng, 0, 50) : -1,
+                         draw(rng, 0, 2) == 0};
         current_case = std::string(name) + ", " + asked.name() + ", seed " + std::to_string(seed);
         check_scan(scan, asked, seed++);
     }

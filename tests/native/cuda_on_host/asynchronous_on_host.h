@@ -94,9 +94,13 @@ struct UnpublishedStore {
     void* shared;
     Piece piece;
 };
-inline std::vector<UnpublishedStore>& unpublished_stores() {
-    static std::vector<UnpublishedStore> stores[1024];
-    return stores[threadIdx.x];
+using UnpublishedStores = std::vector<UnpublishedStore>;
+inline UnpublishedStores (&unpublished_stores_of_all())[1024] {
+    static UnpublishedStores stores[1024];
+    return stores;
+}
+inline UnpublishedStores& unpublished_stores() {
+    return unpublished_stores_of_all()[threadIdx.x];
 }
 inline void store(void* shared, const Piece& piece) {
     unpublished_stores().push_back({shared, piece});
@@ -123,7 +127,11 @@ inline std::vector<RunningProduct>& running_products() {
     return running[threadIdx.x];
 }
 
-inline void begin_products() {}
+/// Between a store and its publication a thread waits for nobody, so that none is seen here.
+inline void begin_products() {
+    for (const UnpublishedStores& each : unpublished_stores_of_all())
+        if (!each.empty()) cuda_on_host::refuse("a store for products was not published");
+}
 inline void product(int (&d)[128], const uint32_t (&a)[4], uint64_t b, bool add) {
     if (!add)
         for (int& sum : d) sum = 0;
