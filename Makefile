@@ -136,9 +136,9 @@ gpu:
 	$(GPU_PYTHON) -c 'from hashcore._gpu import cuda_info; print(cuda_info())'
 	$(GPU_TESTS)
 	$(SANITIZER) --tool memcheck $(GPU_TESTS) \
-		-k "room_outside or blocks_of_rows or pack_sign or on_hard or filters"
+		-k "room_outside or blocks_of_rows or pack_sign or on_hard or hard_databases or filters"
 	$(SANITIZER) --tool racecheck $(GPU_TESTS) \
-		-k "room_outside or blocks_of_rows or on_hard or many_queries"
+		-k "room_outside or blocks_of_rows or on_hard or hard_databases or many_queries"
 	$(GPU_PYTHON) -m bench.ops --device cuda $(BENCH_FLAGS)
 	$(GPU_PYTHON) -m bench.gpu_search $(BENCH_FLAGS)
 

@@ -12,14 +12,13 @@ from gpu_doubles import Cupy
 from hashcore import _gpu_codes, _gpu_search
 from hashcore._gpu import why_no_cuda
 
+GPUS = [pytest.param("gpu", marks=pytest.mark.gpu)] if why_no_cuda() is None else []
 
-@pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.gpu)])
+
+@pytest.fixture(params=["host", *GPUS])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs the kernels that ``device="cuda"`` means: a GPU's, and those built for the host."""
-    if request.param == "gpu":
-        if (missing := why_no_cuda()) is not None:
-            pytest.skip(missing)
-    else:
+    if request.param == "host":
         use_host(monkeypatch)
     return "cuda"
 

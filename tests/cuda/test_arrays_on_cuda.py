@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import hashcore
 from gpu_doubles import Cupy, as_tensor
@@ -32,14 +34,32 @@ def on_the_host(result: Any) -> Any:
 @pytest.mark.usefixtures("pretend")
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_results_come_where_the_queries_are(library: str) -> None:
+    compare(library, lambda array: there(array, library))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs PyTorch with a GPU")
+@pytest.mark.parametrize("own_stream", [False, True])
+def test_tensors_of_a_gpu(own_stream: bool) -> None:
+    with torch.cuda.stream(torch.cuda.Stream() if own_stream else None):
+        compare("torch", lambda array: torch.from_numpy(array).cuda())
+
+
+@pytest.mark.gpu
+def test_arrays_of_cupy() -> None:
+    cupy: Any = pytest.importorskip("cupy")
+    compare("cupy", cupy.asarray)
+
+
+def compare(library: str, to_gpu: Callable[[np.ndarray[Any, Any]], Any]) -> None:
     rng = np.random.default_rng(0)
     database, queries = random_codes(rng, 400, 72), random_codes(rng, 6, 72)
-    on_device = there(queries, library)
+    on_device = to_gpu(queries)
     index = Index.from_codes(database, np.arange(400) * 2, device="cuda")
     here = index.to("cpu")
     for options in ({}, {"filter": Filter.deny(np.arange(0, 800, 6))}):
         expected = hashcore.knn(database, queries, 9, **options)  # type: ignore[arg-type]
-        for codes in (database, there(database, library)):
+        for codes in (database, to_gpu(database)):
             found = hashcore.knn(codes, on_device, 9, device="cuda", **options)  # type: ignore[arg-type]
             assert kinds(found) == {library}
             same(on_the_host(found), expected)

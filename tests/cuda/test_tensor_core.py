@@ -30,7 +30,7 @@ def draw(
 
 def scan_here(bits: int) -> str:
     """That a device has for hits."""
-    major, minor = _gpu_codes.cuda_kernels().devices()[0]["compute_capability"]
+    major, minor = _gpu_codes.find_place(0, {}).kernels.devices()[0]["compute_capability"]
     most = {8: 1024, 9: 16_384}.get(major, 0) if (major, minor) <= (9, 0) else 0
     return "b1" if bits <= most else "popc"
 
