@@ -11,6 +11,7 @@
 namespace hashcore::cuda::b1 {
 
 inline constexpr int warp_threads = 32;
+inline constexpr unsigned whole_warp = 0xFFFFFFFFU;
 inline constexpr int preparing_warps = 3;
 inline constexpr int preparing_threads = preparing_warps * warp_threads;
 inline constexpr int codes = static_cast<int>(tile_codes);
@@ -61,14 +62,28 @@ struct Shared {
           read(ready + work.stages) {}
 };
 
-/// body(load, ring) for everything that this block loads, in order, behind begin(query block).
+/// Whether any query of a block of them may have hits: all threads of a warp ask.
+__device__ inline bool may_have_hits(const Work& work, int query_block) {
+    const int64_t a_block = int64_t{work.share.groups_a_block} * group_queries;
+    const int64_t end = (query_block + 1) * a_block;
+    bool any = false;
+#pragma unroll 1
+    for (int64_t q = query_block * a_block + threadIdx.x % warp_threads; q < end; q += warp_threads)
+        any |= q < work.pass.queries.count && work.pass.limits[q] != 0;
+    return __any_sync(whole_warp, any) != 0;
+}
+
+/// body(load, ring) for everything that this block loads, in order, behind begin(query block):
+/// queries that may have hits. Whole warps walk.
 template <class Begin, class Body>
 __device__ void each_load(const Work& work, const Begin& begin, const Body& body) {
     Ring ring{work.stages};
     for (int item = static_cast<int>(blockIdx.x); item < work.share.items();
          item += static_cast<int>(gridDim.x)) {
         const int run = item / work.share.query_blocks;
-        begin(item - run * work.share.query_blocks);
+        const int query_block = item - run * work.share.query_blocks;
+        if (!may_have_hits(work, query_block)) continue;
+        begin(query_block);
         const int first = run * work.share.tiles_a_run;
         const int left = work.tiles - first;
         const int end = first + (left < work.share.tiles_a_run ? left : work.share.tiles_a_run);
@@ -85,11 +100,12 @@ __device__ inline int64_t tile_of(const SearchPass& pass, int number) {
     return pass.first_tile + number * pass.tile_step;
 }
 
-/// One thread: asks for the tiles of a stage as soon as it was read.
+/// A warp, of which one thread asks for the tiles of a stage as soon as it was read.
 __device__ inline void load_tiles(const Work& work, const Shared& shared) {
     const SearchPass& pass = work.pass;
     const int64_t bytes_a_tile = tile_bytes(pass.tiles.bits);
     const auto body = [&](const Load& load, const Ring& ring) {
+        if (threadIdx.x != 0) return;
         const int64_t from = int64_t{load.part} * work.stage.loaded_bytes;
         const int64_t left = bytes_a_tile - from;
         const auto bytes =

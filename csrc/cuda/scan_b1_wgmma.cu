@@ -12,7 +12,6 @@ namespace {
 constexpr int block_threads = 3 * group_threads;
 constexpr int registers_of_loads = 56;
 constexpr int registers_of_products = 224;
-constexpr unsigned whole_warp = 0xFFFFFFFFU;
 
 /// Takes products of 64 queries with the tiles of a stage and keeps the hits.
 template <int products, bool complemented, bool in_parts>
@@ -75,9 +74,9 @@ __global__ void __launch_bounds__(block_threads, 1) scan_tiles(const Work work) 
     __syncthreads();
     if (threadIdx.x < group_threads) {
         hopper::shrink<registers_of_loads>();
-        if (threadIdx.x == 0)
+        if (threadIdx.x < warp_threads)
             load_tiles(work, shared);
-        else if (threadIdx.x >= warp_threads)
+        else
             prepare<complemented>(work, shared);
     } else {
         hopper::grow<registers_of_products>();

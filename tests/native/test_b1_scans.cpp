@@ -37,6 +37,7 @@ struct Case {
     bool filtered = false;
     int64_t room = -1;          ///< of a row; -1: enough
     bool nearest_only = false;  ///< one hit a query, so that nothing else has it found
+    int64_t left_out = 0;       ///< queries from the first on
 
     std::string name() const {
         return std::to_string(bits) + " bits, " + std::to_string(codes) + " codes, " +
@@ -122,7 +123,8 @@ struct World {
 
     /// None, all, or one of the distances that there are, often where ties are cut.
     void draw_limits(Rng& rng) {
-        for (int64_t q = 0; q < asked.queries; ++q) {
+        limits.assign(static_cast<size_t>(asked.left_out), 0);
+        for (int64_t q = asked.left_out; q < asked.queries; ++q) {
             const int64_t slot = draw(rng, 0, asked.codes - 1);
             const uint64_t key = hit_key(distance(slot, q), first_position + slot);
             const uint64_t choices[] = {0, key, hit_key(hit_distance(key), 0),
@@ -195,6 +197,23 @@ void check_scan(Scanner scan, const Case& asked, uint64_t seed) {
     }
 }
 
+/// Where all queries are left out, codes are not even read.
+void check_idle_scan(Scanner scan) {
+    for (const int64_t bits : {64, 128, 256, 1024}) {
+        const std::vector<uint64_t> limits(200, 0);
+        Bytes rows(256 * chunks_per_code(bits) * chunk_bytes(bits));
+        const SearchPass pass{{nullptr, 100'000, bits, 0, nullptr, nullptr, 0},
+                              0,
+                              tiles_for(100'000),
+                              1,
+                              {rows.data(), 200, nullptr},
+                              limits.data(),
+                              {nullptr, nullptr, nullptr},
+                              {nullptr, nullptr, 0, 0}};
+        scan(pass, {0, nullptr});
+    }
+}
+
 std::vector<Case> cases(int64_t most_bits) {
     std::vector<Case> all;
     for (const int64_t bits : {1,   7,   31,  63,  64,  65,  100,  127,  128,  129,  200,  255, 256,
@@ -209,6 +228,8 @@ std::vector<Case> cases(int64_t most_bits) {
     all.push_back({128, 9'000, 140});
     all.push_back({256, 9'000, 3});
     all.push_back({512, 6'000, 70});
+    for (const int64_t left_out : {130, 64, 190})
+        all.push_back({128, 9'000, 200, Kind::uniform, 0, -1, 1, false, -1, false, left_out});
     all.push_back({256, 1, 1});
     all.push_back({20, 255, 200});
     all.push_back({256, 5'000, 70, Kind::uniform, 1, 17, 3});
@@ -221,6 +242,8 @@ std::vector<Case> cases(int64_t most_bits) {
 
 void run_all(const char* name, Scanner scan, int64_t most_bits, int argc, char** argv) {
     uint64_t seed = 0;
+    current_case = std::string(name) + ", all queries left out";
+    check_idle_scan(scan);
     for (const Case& asked : cases(most_bits)) {
         current_case = std::string(name) + ", " + asked.name();
         check_scan(scan, asked, seed++);
@@ -236,7 +259,8 @@ void run_all(const char* name, Scanner scan, int64_t most_bits, int argc, char**
                          draw(rng, 1, 3),
                          draw(rng, 0, 1) == 0,
                          draw(rng, 0, 4) == 0 ? draw(rng, 0, 50) : -1,
-                         draw(rng, 0, 2) == 0};
+                         draw(rng, 0, 2) == 0,
+                         0};
         current_case = std::string(name) + ", " + asked.name() + ", seed " + std::to_string(seed);
         check_scan(scan, asked, seed++);
     }
