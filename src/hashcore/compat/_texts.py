@@ -32,12 +32,8 @@ class Text(NamedTuple):
     metadata: dict[str, Any]
 
 
-class Hit(NamedTuple):
-    """A text that was found, its row and its score, higher for nearer."""
-
-    text: Text
-    row: int
-    score: float
+Hit = tuple[Text, int, float]
+"""A text that was found, its row and its score, higher for nearer."""
 
 
 def int8_rows(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -188,14 +184,14 @@ class TextStore:
                 found = ids[: near.counts]
                 scores = cosines[: near.counts].tolist()
             rows = zip(found.tolist(), scores, strict=True)
-            return [Hit(text, row, score) for row, score in rows if (text := self.rows[row])]
+            return [(text, row, score) for row, score in rows if (text := self.rows[row])]
 
     def compared(
         self, vector: NDArray[np.float32], hits: Sequence[Hit]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What scores are cosines of: ``vector`` [D] and the vectors of hits [n, D], or signs."""
         with self.lock:
-            rows = np.array([hit.row for hit in hits], np.int64)
+            rows = np.array([row for _, row, _ in hits], np.int64)
             if self.vectors is not None:
                 return vector, self.vectors[rows].astype(np.float32)
             assert self.index is not None

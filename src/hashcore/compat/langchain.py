@@ -369,11 +369,11 @@ def _document(text: Text) -> Document:
 
 
 def _documents(hits: Iterable[Hit]) -> list[Document]:
-    return [_document(hit.text) for hit in hits]
+    return [_document(text) for text, _, _ in hits]
 
 
 def _scored(hits: Iterable[Hit]) -> list[tuple[Document, float]]:
-    return [(_document(hit.text), hit.score) for hit in hits]
+    return [(_document(text), score) for text, _, score in hits]
 
 
 def _at_least_one(value: int, name: str = "oversample") -> int:
