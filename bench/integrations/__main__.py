@@ -75,8 +75,8 @@ def markdown(used: Mapping[str, Any], costs: Sequence[Cost]) -> str:
         "The same call through another library's interface and without it, in turns, one thread: "
         f"medians, in microseconds of the processor. Codes of {BITS} bits, {K} hits a query, or "
         f"all within {RADIUS} bits. A cost is little up to {MOST_SHARE:.0%} of the bare call or "
-        f"{MOST_MICROSECONDS:g} us. Answers are compared first. Graphs and rows of arrays stand "
-        "beside such made by hand.",
+        f"{MOST_MICROSECONDS:g} us. Answers are compared first. Graphs, rows of arrays and "
+        "documents stand beside such made by hand.",
         "",
         f"CPU {used['cpu']}, level {used['isa']}.",
         "",

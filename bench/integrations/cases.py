@@ -144,8 +144,46 @@ def of_metric_learning(size: Size) -> Iterator[Case]:
     )
 
 
+def of_langchain(size: Size) -> Iterator[Case]:
+    """The store beside packing, searching and rescoring, for one query, as it is always asked."""
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+
+    from hashcore.compat.langchain import HammingVectorStore
+
+    rng = np.random.default_rng(4)
+    vectors = rng.standard_normal((size.codes, BITS), np.float32)
+    values = rng.standard_normal(BITS).tolist()
+
+    class Given(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            given: list[list[float]] = vectors.tolist()
+            return given
+
+        def embed_query(self, text: str) -> list[float]:
+            raise NotImplementedError
+
+    ids = [str(row) for row in range(size.codes)]
+    store = HammingVectorStore.from_texts(ids, Given(), ids=ids, vectors="float32")
+    index = hashcore.Index.from_codes(hashcore.pack(vectors))
+
+    def by_hand() -> list[Document]:
+        query = np.array(values, np.float32)
+        near = index.search(hashcore.pack(query), 10 * K)
+        _, rows = hashcore.rescore(query, near, vectors, K, metric="cosine")
+        return [Document(id=ids[row], page_content=ids[row], metadata={}) for row in rows.tolist()]
+
+    yield Case(
+        "LangChain",
+        f"similarity search by vector, {Size(1, size.codes).name}",
+        lambda: store.similarity_search_by_vector(values, K),
+        by_hand,
+    )
+
+
 INTEGRATIONS: dict[str, Callable[[Size], Iterator[Case]]] = {
     "faiss": of_faiss,
     "sklearn": of_sklearn,
     "metric-learning": of_metric_learning,
+    "langchain": of_langchain,
 }
