@@ -281,6 +281,16 @@ def test_a_run_is_measured_alone_and_on_features_it_has_no_pictures() -> None:
     assert all(seconds > 0 for seconds in findings.timed.seconds)
 
 
+def test_one_query_is_enough() -> None:
+    data = load("shapes", pairs=12, queries=1)
+    config = TrainConfig(epochs=1, selection="last", validation=0.0, progress=False, device="cpu")
+    source = {"name": "shapes", "options": {}}
+    run = TrainedRun("few", fit(data, "dth", 8, train=config), data, source, {})
+    html = compare.render([measure(run)])
+    assert "No map of the codes by t-SNE: there are too few codes." in html
+    assert "1 in 1" in html
+
+
 def test_without_scikit_learn_the_page_says_what_to_install(
     runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

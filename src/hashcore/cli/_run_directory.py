@@ -99,18 +99,22 @@ def _read(directory: Path) -> tuple[Source, dict[str, Any]]:
         raise ValueError(f"{file}: not the record of a hashcore run (version 1)") from error
 
 
-def open_data(directory: Path, path: Path | None) -> tuple[Source, CrossModalDataset]:
+def open_data(
+    directory: Path, path: Path | None, known: dict[str, CrossModalDataset] | None = None
+) -> tuple[Source, CrossModalDataset]:
     """Where the data of a run lie, and the data, with the split that was trained on.
 
     Args:
         directory: of the run.
         path: file or folder of the data set, where it has moved; else None.
+        known: data sets that other runs have opened, which are taken, and added to.
 
     Raises:
         ValueError: the data have another split.
     """
     source = read_source(directory).moved_to(path)
-    dataset = source.load()
+    opened = {} if known is None else known
+    dataset = opened.get(repr(source)) or opened.setdefault(repr(source), source.load())
     if dataset.split != read_split(directory):
         raise ValueError(
             f"{directory}: the split of the data is not the one that was trained on; "

@@ -13,6 +13,7 @@ from hashcore.cli._parse import parse, progress_bar
 from hashcore.cli._run_directory import load_hasher, newest_run, open_data, read_settings
 
 if TYPE_CHECKING:
+    from hashcore.data import CrossModalDataset
     from hashcore.report.runs import TrainedRun
 
 _DESCRIPTION = """Compare training runs on one page that needs nothing beside it.
@@ -47,6 +48,7 @@ def main(args: Sequence[str]) -> int:
     if len({directory.resolve() for directory in directories}) < len(directories):
         raise ValueError("report: a run was given twice; name each once")
     names = _names(directories)
+    known: dict[str, CrossModalDataset] = {}
     done = 0
     with progress_bar("report", "step") as progress:
 
@@ -56,7 +58,7 @@ def main(args: Sequence[str]) -> int:
             progress(done, (STEPS + 1) * len(directories))
 
         findings = [
-            measure(_open(directory, name, options), step)
+            measure(_open(directory, name, options, known), step)
             for directory, name in zip(directories, names, strict=True)
         ]
         html.write(compare.render(findings, step), options.out)
@@ -67,10 +69,12 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def _open(directory: Path, name: str, options: ReportOptions) -> TrainedRun:
+def _open(
+    directory: Path, name: str, options: ReportOptions, known: dict[str, CrossModalDataset]
+) -> TrainedRun:
     from hashcore.report.runs import TrainedRun
 
-    source, dataset = open_data(directory, options.path)
+    source, dataset = open_data(directory, options.path, known)
     return TrainedRun(
         name,
         load_hasher(directory, options.device),

@@ -23,6 +23,7 @@ from hashcore.train.evaluate import Direction, ProtocolName
 ABSENT = "\u2013"
 
 _SHORT = 22
+_LEAST_MAPPED = 2  # pairs: t-SNE takes four codes and more
 _WIDE = (8.0, 3.6)
 _SQUARE = (5.2, 4.2)
 _MAP = (8.0, 4.6)
@@ -248,7 +249,7 @@ def _recall_over_time(labels: Labels, findings: Sequence[Findings]) -> Markup:
 
 def _codes(labels: Labels, place: int, found: Findings, step: Callable[[], None]) -> dict[str, Any]:
     """Distances, balance, correlation and map of the codes of a run."""
-    name, bits, dataset = labels.names[place], found.run.hasher.bits, found.run.dataset
+    name, bits = labels.names[place], found.run.hasher.bits
     charts = [
         chart(
             f"Distances of relevant and irrelevant codes, {name}, {_unseen(found, direction)}",
@@ -277,29 +278,37 @@ def _codes(labels: Labels, place: int, found: Findings, step: Callable[[], None]
             size=_SQUARE,
         ),
     ]
-    places, missing, rows = "", "", len(found.codes) // 2
+    places, missing = _map(name, found)
+    step()
+    return {
+        "letter": labels.letters[place],
+        "name": name,
+        "rows": len(found.codes) // 2,
+        "charts": [Markup(svg) for svg in charts],
+        "map": Markup(places),
+        "missing": missing,
+    }
+
+
+def _map(name: str, found: Findings) -> tuple[str, str]:
+    """The map of a run's codes, or why there is none."""
+    rows = len(found.codes) // 2
+    if rows < _LEAST_MAPPED:
+        return "", "there are too few codes"
     try:
         places = chart(
             f"Map of the codes by t-SNE, {name}, coloured by class",
             plot.tsne,
             found.codes,
             found.labels,
-            bits=bits,
-            class_names=dataset.class_names,
+            bits=found.run.hasher.bits,
+            class_names=found.run.dataset.class_names,
             groups=["image"] * rows + ["text"] * rows,
             size=_MAP,
         )
     except MissingExtraError as error:
-        missing = str(error)
-    step()
-    return {
-        "letter": labels.letters[place],
-        "name": name,
-        "rows": rows,
-        "charts": [Markup(svg) for svg in charts],
-        "map": Markup(places),
-        "missing": missing,
-    }
+        return "", str(error)
+    return places, ""
 
 
 def _unseen(found: Findings, direction: Direction) -> str:
