@@ -229,7 +229,11 @@ def write(folder: Path, found_on: dict[str, object], rows: Sequence[Row]) -> Non
 def run(quick: bool, rounds: int, out: Path | None) -> None:
     """Measure on a Ray of its own and keep the figures."""
     ray.init(
-        address="local", num_cpus=WORKERS, include_dashboard=False, object_store_memory=200 << 20
+        address="local",
+        num_cpus=WORKERS,
+        include_dashboard=False,
+        object_store_memory=200 << 20,
+        _system_config={"worker_niceness": 0},  # as the other side; by default workers yield
     )
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=BENCH.parent / "build") as folder:

@@ -23,6 +23,7 @@ def cluster() -> Iterator[None]:
         object_store_memory=100 << 20,
         log_to_driver=False,
         logging_level="error",
+        _system_config={"worker_niceness": 0},  # they would wait for whatever else runs here
     )
     with warnings.catch_warnings():
         # Ray Data sets options of its own that it has deprecated.

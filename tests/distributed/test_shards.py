@@ -197,6 +197,9 @@ def test_a_filter_of_all_becomes_one_of_a_shard(tmp_path: Path) -> None:
     assert every == [[0, 2, 5, 7], [1, 3, 4, 6], [8, 9, 10, 11], []]
     allow = hashcore.Filter.allow(np.array([4]))
     assert manifest.filter_of(1, allow) is allow
+    deny = manifest.filter_of(2, hashcore.Filter.deny(np.array([4, 103, 99, 100, 104])))
+    assert repr(deny) == "Filter.deny(2 values)"
+    assert manifest.filter_of(1, None) is None
     with pytest.raises(ValueError, match=r"filter: expected bool \[12\], one a code; got bool"):
         manifest.filter_of(1, hashcore.Filter.mask(np.ones(4, bool)))
     with pytest.raises(TypeError, match=r"filter: expected bool \[12\], one a code; got float64"):

@@ -150,15 +150,22 @@ class ShardManifest:
     def filter_of(self, shard: int, filter: Filter | None) -> Filter | None:
         """A filter of the whole index as one of the codes of shard number ``shard``.
 
-        One by ids is the same for all. Of a mask, which has one bool a code of the whole index in
-        ascending id order, the shard's codes are cut out.
+        Of ids, those in the shard's range stay. Of a mask, which has one bool a code of the whole
+        index in ascending id order, the shard's codes are cut out.
 
         Raises:
             TypeError: no ``Filter``, or a mask that is not bool.
             ValueError: a mask of another length than the index.
         """
         mask = self.checked_mask(filter)
-        return filter if mask is None else Filter.mask(mask[self.places(shard)])
+        if mask is not None:
+            return Filter.mask(mask[self.places(shard)])
+        this = self.shards[shard]
+        kind, ids = filter_pair(filter) or (None, None)
+        if ids is None or not is_id_list(ids) or this.first_id is None:
+            return filter
+        inside = (ids >= this.first_id) & (ids <= this.last_id)
+        return filter if np.all(inside) else Filter(kind, ids[inside])  # type: ignore[arg-type]
 
     def checked_mask(self, filter: Filter | None) -> NDArray[np.bool_] | None:
         """The mask of a filter of the whole index; None of others. Raises as ``filter_of``."""
@@ -199,6 +206,11 @@ class ShardManifest:
             and not _ends_before(other, shard)
             and not _ends_before(shard, other)
         ]
+
+
+def is_id_list(values: Any) -> bool:
+    """Whether these are ids as filters take them."""
+    return isinstance(values, np.ndarray) and values.dtype == np.int64 and values.ndim == 1
 
 
 def _ends_before(shard: Shard, other: Shard) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -99,8 +100,9 @@ class Holder:
             for number in self._numbers
         }
 
-    def answer(self, request: Request) -> Any:
-        """The merged answer of the shards held here."""
+    def answer(self, argument: Request | bytes) -> Any:
+        """The merged answer of the shards held here to a request, which may be pickled."""
+        request: Request = pickle.loads(argument) if isinstance(argument, bytes) else argument
         if self._indexes is None:
             raise RuntimeError("shards: expected them to be open; they are not")
         return request.merged(
@@ -113,7 +115,7 @@ class Holder:
     def _filter(self, number: int, filter: Filter | None) -> Filter | None:
         mask = self._manifest.checked_mask(filter)
         if mask is None:
-            return filter
+            return self._manifest.filter_of(number, filter)
         if number not in self._places:
             self._places[number] = self._manifest.places(number)
         return Filter.mask(np.ascontiguousarray(mask[self._places[number]]))

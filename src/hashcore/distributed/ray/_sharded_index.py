@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from hashcore._arrays import Array, as_array
 from hashcore._extras import needs
-from hashcore.distributed.manifest import ShardManifest
+from hashcore.distributed.manifest import ShardManifest, is_id_list
 from hashcore.distributed.ray._cluster import check_at_least_one, cpus, raise_cause
 from hashcore.distributed.ray._member import (
     LOST,
@@ -137,8 +138,8 @@ class ShardedIndex:
             OSError: an actor was lost, and a file of it is missing now.
         """
         rows = as_array(queries, "queries")
-        ids_only = self._checked(filter)
-        empty = self._nothing.search(rows, k, filter=ids_only, max_distance=max_distance)
+        unchecked = self._unchecked(filter)
+        empty = self._nothing.search(rows, k, filter=unchecked, max_distance=max_distance)
         if not rows.size:
             return empty
         request = KnnRequest(rows, k, filter, max_distance)
@@ -167,8 +168,8 @@ class ShardedIndex:
             OSError: an actor was lost, and a file of it is missing now.
         """
         rows = as_array(queries, "queries")
-        ids_only = self._checked(filter)
-        empty = self._nothing.range_search(rows, radius, filter=ids_only, max_results=max_results)
+        unchecked = self._unchecked(filter)
+        empty = self._nothing.range_search(rows, radius, filter=unchecked, max_results=max_results)
         if not rows.size:
             return empty
         request = RangeRequest(rows, radius, filter, max_results)
@@ -191,16 +192,21 @@ class ShardedIndex:
     ) -> None:
         self.close()
 
-    def _checked(self, filter: Filter | None) -> Filter | None:
-        """A filter that an empty index can check too: one by ids, or none."""
+    def _unchecked(self, filter: Filter | None) -> Filter | None:
+        """What is left of a filter for an empty index to refuse."""
         if not self._members:
             raise ValueError("index: expected an open one; this ShardedIndex is closed.")
-        return filter if self._manifest.checked_mask(filter) is None else None
+        if self._manifest.checked_mask(filter) is not None:
+            return None
+        pair = filter_pair(filter)
+        return None if pair is None or is_id_list(pair[1]) else filter
 
     def _ask(self, request: Request) -> list[Any]:
         """The answers of all members. On any error, Ctrl-C included, they stop working on it."""
-        # What is large goes to the object store once, where all workers of a node map it.
-        argument = ray.put(request) if _nbytes(request) > _SENT_WITH_THE_CALL else request
+        # What is large goes to the object store once, where all workers of a node map it. The
+        # rest is pickled once: Ray would do so for every worker, and takes longer.
+        large = _nbytes(request) > _SENT_WITH_THE_CALL
+        argument = ray.put(request) if large else pickle.dumps(request)
         members = self._members
         asked = [member.ask(argument) for member in members]
         answers = [answer for _, answer in asked]
