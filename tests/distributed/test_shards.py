@@ -54,6 +54,30 @@ def test_any_partition_gives_the_answer_of_one_index(tmp_path: Path, seed: int) 
         assert_same(merge_ranges(near, max_results=4), within)
 
 
+@pytest.mark.parametrize("codes_an_id", [0.1, 1, 1000])
+def test_filters_by_ids_of_shards_without_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes_an_id: float
+) -> None:
+    monkeypatch.setattr("hashcore.distributed.manifest._CODES_AN_ID", codes_an_id)
+    rng = np.random.default_rng(0)
+    codes, ids = reference.random_codes(rng, 300, 20), np.arange(7, 307)
+    whole = hashcore.Index(20)
+    whole.add(codes, ids)
+    parts_of = ((0, 90), (90, 91), (91, 300))
+    manifest = ShardManifest(
+        tuple(write_shard(tmp_path, codes[a:b], ids[a:b], bits=20) for a, b in parts_of)
+    )
+    for chosen in (rng.permutation(400)[:150], np.array([97, 97, -5]), np.arange(0)):
+        for make in (hashcore.Filter.allow, hashcore.Filter.deny):
+            filter = make(chosen.astype(np.int64))
+            expected = whole.search(codes[:4], 30, filter=filter)
+            found = [
+                search_shard(shard, codes[:4], 30, filter=manifest.filter_of(n, filter))
+                for n, shard in enumerate(manifest.shards)
+            ]
+            assert_same(parts(merge(found, 30)), parts(expected))
+
+
 def test_a_plain_path_is_searched_too(tmp_path: Path) -> None:
     codes = reference.random_codes(np.random.default_rng(0), 50, 64)
     shard = write_shard(tmp_path, codes, kind="flat")
@@ -195,10 +219,11 @@ def test_a_filter_of_all_becomes_one_of_a_shard(tmp_path: Path) -> None:
     manifest = ShardManifest(tuple(shards))
     every = [np.arange(12)[manifest.places(number)].tolist() for number in range(4)]
     assert every == [[0, 2, 5, 7], [1, 3, 4, 6], [8, 9, 10, 11], []]
-    allow = hashcore.Filter.allow(np.array([4]))
-    assert manifest.filter_of(1, allow) is allow
+    allow = manifest.filter_of(1, hashcore.Filter.allow(np.array([4])))
+    assert repr(allow) == "Filter.allow(1 values)"
     deny = manifest.filter_of(2, hashcore.Filter.deny(np.array([4, 103, 99, 100, 104])))
-    assert repr(deny) == "Filter.deny(2 values)"
+    assert deny is not None
+    assert (deny._kind, deny._values.tolist()) == ("mask", [False, True, True, False])
     assert manifest.filter_of(1, None) is None
     with pytest.raises(ValueError, match=r"filter: expected bool \[12\], one a code; got bool"):
         manifest.filter_of(1, hashcore.Filter.mask(np.ones(4, bool)))
