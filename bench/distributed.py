@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -198,7 +199,10 @@ def markdown(found_on: dict[str, object], rows: Sequence[Row]) -> str:
         "The two take turns; a ratio is the median of those of the rounds (first and third "
         f"quartile), asked are at most {AT_MOST}.",
         "",
-        f"CPU {found_on['cpu']}, level {found_on['isa']}, Ray {found_on['ray']}.",
+        f"CPU {found_on['cpu']}, {found_on['cpus']} of them, level {found_on['isa']}, Ray "
+        f"{found_on['ray']}. What else ran: a load average of {found_on['load']} over the last five "
+        "minutes of it. A "
+        "call of workers takes several turns of processes, so a busy machine adds to short ones.",
         "",
         *table(
             ("codes and search", "rounds", "one index, ms", "shards, ms", "ratio", "met"),
@@ -228,6 +232,7 @@ def write(folder: Path, found_on: dict[str, object], rows: Sequence[Row]) -> Non
 
 def run(quick: bool, rounds: int, out: Path | None) -> None:
     """Measure on a Ray of its own and keep the figures."""
+    (BENCH.parent / "build").mkdir(exist_ok=True)
     ray.init(
         address="local",
         num_cpus=WORKERS,
@@ -247,7 +252,9 @@ def run(quick: bool, rounds: int, out: Path | None) -> None:
                 )
     ray.shutdown()
     if out is not None:
-        write(out, {**machine(), "ray": version("ray")}, rows)
+        load = round(os.getloadavg()[1], 1)
+        found_on = {**machine(), "ray": version("ray"), "cpus": os.cpu_count(), "load": load}
+        write(out, found_on, rows)
         print(f"Wrote {out / 'distributed.json'} and distributed.md")
 
 

@@ -47,7 +47,11 @@ def test_figures_are_kept(tmp_path: Path) -> None:
     fast = Row(64, 1_000, "fast", 3, 0.5, 0.55, 1.1, (1.0, 1.2), judged=True)
     slow = Row(64, 1_000, "slow", 3, 0.5, 0.65, 1.3, (1.2, 1.4), judged=True)
     free = Row(64, 1_000, "free", 3, 0.5, 0.65, 1.3, (1.2, 1.4), judged=False)
-    write(tmp_path, {"cpu": "A CPU", "isa": "avx2", "ray": "2"}, [fast, slow, free])
+    write(
+        tmp_path,
+        {"cpu": "A CPU", "cpus": 2, "isa": "avx2", "ray": "2", "load": 0.5},
+        [fast, slow, free],
+    )
     kept = json.loads((tmp_path / "distributed.json").read_text())
     assert [row["ratio"] for row in kept["rows"]] == [1.1, 1.3, 1.3]
     lines = (tmp_path / "distributed.md").read_text().splitlines()
