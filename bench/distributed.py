@@ -200,8 +200,8 @@ def markdown(found_on: dict[str, object], rows: Sequence[Row]) -> str:
         f"quartile), asked are at most {AT_MOST}.",
         "",
         f"CPU {found_on['cpu']}, {found_on['cpus']} of them, level {found_on['isa']}, Ray "
-        f"{found_on['ray']}. What else ran: a load average of {found_on['load']} over the last five "
-        "minutes of it. A "
+        f"{found_on['ray']}. What else ran: a load average of {found_on['load']} over the last "
+        "five minutes of it. A "
         "call of workers takes several turns of processes, so a busy machine adds to short ones.",
         "",
         *table(
