@@ -121,7 +121,7 @@ def test_results_are_written(tiny: Path, performed: list[Run], tmp_path: Path) -
     own = [runner.outcome(run) for run in performed if run.method == "dth"][:2]
     values = [o.figures["unseen"]["image_to_text"]["map"] for o in own if o is not None]
     kept = cell["figures"]["unseen"]["image_to_text"]["map"]
-    assert kept["values"] == [round(v, 4) for v in values]
+    assert kept["values"] == [round(v, 6) for v in values]
     assert kept["mean"] == pytest.approx(sum(values) / 2, abs=1e-4)
     assert kept["std"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-4)
     off = [c for c in found["cells"] if c["without"]]

@@ -40,6 +40,9 @@ class ReproduceOptions:
     """Run these methods only; the tables show whatever is kept."""
     fresh: bool = False
     """Do runs that are kept once more."""
+    take_over: Path | None = None
+    """Results as JSON, such as bench/results/methods.json: cells whose settings and seeds are the
+    same are taken over, not run."""
     tables: bool = False
     """Only write the tables of what is kept."""
 
@@ -47,6 +50,7 @@ class ReproduceOptions:
 def main(args: Sequence[str]) -> int:
     """Run the subcommand."""
     options = parse(ReproduceOptions, args, command="reproduce", description=_DESCRIPTION)
+    from hashcore.experiments.held import Held
     from hashcore.experiments.reproduce import write
     from hashcore.experiments.runner import Runner
     from hashcore.experiments.spec import read
@@ -54,6 +58,8 @@ def main(args: Sequence[str]) -> int:
 
     experiment = read(options.file, options.data)
     runner = Runner(Store(options.keep), jobs=options.jobs, say=_say)
+    if options.take_over is not None:
+        runner.take_over(Held.read(options.take_over), experiment.cells)
     failed: list[str] = []
     if not options.tables:
         failed = runner.complete(experiment.runs(options.methods), fresh=options.fresh)

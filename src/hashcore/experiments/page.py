@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 
 from hashcore.experiments.measure import Figure
@@ -55,7 +54,7 @@ def page(
         describe: one line about a data set.
         charts: file names of charts, by data set.
     """
-    done, asked = sum(len(r.outcomes) for r in rows), sum(len(r.cell.runs) for r in rows)
+    done, asked = sum(len(r.seeds) for r in rows), sum(len(r.cell.runs) for r in rows)
     lines = [f"# {experiment.title}", "", _ABOUT, ""]
     if done < asked:
         lines += [f"**{done} of {asked} runs are done.**", ""]
@@ -123,11 +122,9 @@ def _line(row: Row, figure: Figure, name: str, others: tuple[str, ...] = ()) -> 
 
 def _times(row: Row) -> tuple[str, ...]:
     """Means over the seeds: of a training, and of encoding 1,000 pairs."""
-    outcomes = row.outcomes.values()
-    if not outcomes:
+    if row.times is None:
         return ("", "")
-    train = statistics.fmean(o.train_seconds for o in outcomes)
-    encode = statistics.fmean(o.encode_seconds / o.rows for o in outcomes)
+    train, encode = row.times
     return f"{train:.1f}", f"{1e6 * encode:.1f}"
 
 

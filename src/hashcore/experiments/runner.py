@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
+from hashcore.experiments.held import Entry, Held
 from hashcore.experiments.measure import Outcome, perform, sources
-from hashcore.experiments.plan import DataSource, Run
+from hashcore.experiments.plan import Cell, DataSource, Run
 from hashcore.experiments.pool import Failed, as_they_end
-from hashcore.experiments.store import Store, digest, fingerprint, settings
+from hashcore.experiments.store import Store, cell_settings, digest, fingerprint, settings
 
 Say = Callable[[str], None]
 
@@ -29,6 +30,22 @@ class Runner:
             raise ValueError(f"jobs: expected >= 1; got {jobs}")
         self.store, self._jobs, self._say = store, jobs, say
         self._data: dict[DataSource, tuple[str, str]] = {}
+        self._held: dict[str, Entry] = {}
+
+    def take_over(self, held: Held, cells: Iterable[Cell]) -> None:
+        """Count what earlier results hold of these cells as done."""
+        for cell in cells:
+            entry = held.entry(cell, self._known(cell.first.data)[0])
+            if entry is not None:
+                self._held |= {digest(self._settings(run)): entry for run in cell.runs}
+
+    def held(self, cell: Cell) -> Entry | None:
+        """What was taken over of a cell."""
+        return self._held.get(digest(self._settings(cell.first)))
+
+    def settings_of(self, cell: Cell) -> dict[str, Any]:
+        """What the outcomes of a cell depend on, but the sources of the package."""
+        return cell_settings(cell.first, self._known(cell.first.data)[0])
 
     def outcome(self, run: Run) -> Outcome | None:
         """What is kept of a run."""
@@ -46,9 +63,11 @@ class Runner:
         """
         every = {digest(self._settings(run)): (name, run) for name, run in runs}
         known = {} if fresh else {k: o for k, (_, r) in every.items() if (o := self.outcome(r))}
-        todo = [entry for key, entry in every.items() if key not in known]
-        self._say(f"{len(every)} runs: {len(known)} are done, {len(todo)} to do")
-        if old := sum(outcome.sources != sources() for outcome in known.values()):
+        held = {} if fresh else {k: self._held[k] for k in every.keys() - known if k in self._held}
+        todo = [run for key, run in every.items() if key not in known and key not in held]
+        self._say(f"{len(every)} runs: {len(every) - len(todo)} are done, {len(todo)} to do")
+        made_by = [[o.sources] for o in known.values()] + [e["sources"] for e in held.values()]
+        if old := sum(each != [sources()] for each in made_by):
             self._say(f"{old} of them by other sources of methods and trainer; --fresh does all")
         clock = _Clock(self._jobs)
         for key, before in known.items():
@@ -56,7 +75,7 @@ class Runner:
         try:
             return self._do(todo, clock, len(every))
         except KeyboardInterrupt as stop:
-            done = sum(self.outcome(run) is not None for _, run in every.values())
+            done = sum(k in held or self.outcome(r) is not None for k, (_, r) in every.items())
             kept = f"{done} of {len(every)} runs are kept in {self.store.folder}"
             self._say(f"interrupted: {kept}; the same command goes on")
             raise KeyboardInterrupt("what is kept has been said") from stop

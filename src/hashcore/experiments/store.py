@@ -51,6 +51,12 @@ def settings(run: Run, data: str) -> dict[str, Any]:
     }
 
 
+def cell_settings(run: Run, data: str) -> dict[str, Any]:
+    """What the outcomes of runs that differ in their seed alone depend on; as `settings`."""
+    of_run = settings(run, data)
+    return {**of_run, "train": {k: v for k, v in of_run["train"].items() if k != "seed"}}
+
+
 def digest(settings: Mapping[str, Any]) -> str:
     """Short name of the settings of a run."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:20]

@@ -42,13 +42,13 @@ def columns(rows: Iterable[Row], published: Iterable[Published] = ()) -> list[Co
 
 def spreads(row: Row, figure: Figure) -> dict[Column, Spread]:
     """A figure of a cell, in every column that it has."""
-    found = {column: Spread.of(list(row.values(*column, figure).values())) for column in _COLUMNS}
+    found = {column: row.spread(*column, figure) for column in _COLUMNS}
     return {column: spread for column, spread in found.items() if spread is not None}
 
 
 def cosines(row: Row) -> dict[Column, Spread]:
     """mAP@all by cosine of a cell, in every column that it has."""
-    found = {column: Spread.of(list(row.cosine(*column).values())) for column in _COLUMNS}
+    found = {column: row.cosine(*column) for column in _COLUMNS}
     return {column: spread for column, spread in found.items() if spread is not None}
 
 
@@ -75,13 +75,13 @@ def ablation_table(base: Row, others: Sequence[Row]) -> list[str]:
         others: the same with one off each. Only seeds that all of them have come to count, and
             differences are taken seed by seed.
     """
-    seeds = set(base.outcomes).intersection(*(row.outcomes for row in others))
+    seeds = set(base.seeds).intersection(*(row.seeds for row in others))
     run, shown = base.cell.first, columns([base])
     body = []
     for row in (base, *others):
         cells = [f"without {row.cell.without}" if row.cell.without else ALL_ON]
         for column in shown:
-            own, all_on = row.values(*column), base.values(*column)
+            own, all_on = row.maps(*column), base.maps(*column)
             text = _text(Spread.of([own[seed] for seed in seeds]))
             if seeds and row is not base:
                 change = Spread.of([own[seed] - all_on[seed] for seed in seeds])
