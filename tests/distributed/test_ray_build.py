@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 import hashcore
 import reference
+from code_blocks import blocks_of
 from conftest import REPOSITORY
 from distributed.partitions import assert_same, parts
 from hashcore.distributed import ShardManifest, merge, search_shard
@@ -304,12 +304,12 @@ def test_a_dataset_needs_ids(tmp_path: Path, rows: tuple[Codes, Ids]) -> None:
             build(dataset(*rows), tmp_path / "index", ids=ids)
 
 
-def test_the_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (REPOSITORY / "README.md").read_text()
-    [block] = [b for b in re.findall(r"```py\n(.*?)```", text, re.DOTALL) if "ShardedIndex" in b]
+def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = REPOSITORY / "docs" / "how-to" / "many-machines.md"
+    [block] = [block.code for block in blocks_of(page) if "ShardedIndex" in block.code]
     monkeypatch.chdir(tmp_path)
     codes = some(300)
     np.save("codes.npy", codes)
     names: dict[str, Any] = {"np": np, "queries": codes[:5]}
-    exec(compile(block, "README.md", "exec"), names)
+    exec(compile(block, str(page), "exec"), names)
     assert_same((names["distances"], names["ids"]), hashcore.knn(codes, codes[:5], 10))
