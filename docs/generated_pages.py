@@ -78,7 +78,7 @@ def _targets(found: Mapping[str, Any]) -> str:
 
 def _outcomes(found: Mapping[str, Any]) -> Iterator[Mapping[str, float]]:
     for row in found.get("rows", []):
-        yield from row.get("targets", ())
+        yield from (target for target in row.get("targets", ()) if "at_least" in target)
 
 
 COMMAND_LINE = """# The command line
