@@ -118,6 +118,7 @@ void register_values(py::module_& module) {
 void register_cuda(py::module_& module) {
     register_values(module);
     module.def("devices", &devices);
+    module.def("device_count", &cuda::device_count);
     module.def("driver_version", &cuda::driver_version);
     module.def(
         "pack_sign",

@@ -40,12 +40,14 @@ void register_memory(py::module_& module) {
                                      memory.stream());
             },
             py::arg("host"), py::arg("bytes"), WithoutGil())
+        .def("read_on", &DeviceMemory::read_on, py::arg("stream"))
         .def(
             "write_to",
             [](const DeviceMemory& memory, Address to, int64_t bytes) {
                 cuda::copy_to_host(at<void>(to), memory.as<const void>(), bytes, memory.stream());
             },
             py::arg("host"), py::arg("bytes"), WithoutGil());
+    module.def("follow", &cuda::follow, py::arg("stream"), py::arg("other"));
     module.def("wait", &cuda::wait_for, py::arg("stream"), WithoutGil());
     module.def(
         "clear",

@@ -28,9 +28,14 @@ int driver_version() {
     return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
 }
 
-std::vector<DeviceInfo> devices() {
+int device_count() {
     int count = 0;
     check(cudaGetDeviceCount(&count), "looking for devices");
+    return count;
+}
+
+std::vector<DeviceInfo> devices() {
+    const int count = device_count();
     std::vector<DeviceInfo> found;
     for (int device = 0; device < count; ++device) {
         cudaDeviceProp properties{};

@@ -16,6 +16,9 @@ struct DeviceInfo {
 /// Throws std::runtime_error that says what is missing where there is no driver or no device.
 std::vector<DeviceInfo> devices();
 
+/// As devices() throws.
+int device_count();
+
 /// The newest CUDA version that the driver has, 13000 for 13.0; 0 without a driver.
 int driver_version();
 

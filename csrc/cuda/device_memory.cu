@@ -41,11 +41,27 @@ DeviceMemory::DeviceMemory(int64_t bytes, const char* what, const Stream& stream
 
 DeviceMemory::~DeviceMemory() {
     if (data_ == nullptr) return;
+    try {
+        if (read_) read_->hold(stream_);
+    } catch (const std::exception&) {  // the device is lost
+    }
     int before = 0;
     (void)cudaGetDevice(&before);
     (void)cudaSetDevice(stream_.device);
     (void)cudaFreeAsync(data_, handle_of(stream_));
     (void)cudaSetDevice(before);
+}
+
+void DeviceMemory::read_on(const Stream& stream) {
+    if (!read_) read_ = std::make_unique<Event>(stream_.device);
+    read_->hold(stream);  // so that the next record covers it as well
+    read_->record(stream);
+}
+
+void follow(const Stream& stream, const Stream& other) {
+    Event now(other.device);
+    now.record(other);
+    now.hold(stream);
 }
 
 Event::Event(int device) : device_(device) {

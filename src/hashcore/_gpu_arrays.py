@@ -58,7 +58,7 @@ def _search(  # noqa: PLR0917
         bits = check_host_database(codes, bits)
     checked = check_queries(asked, bits)
     check_options(options, mask, bits)
-    given = {"database": codes, "queries": asked}
+    given = {"queries": asked, "database": codes}
     on_gpu = {name: x if isinstance(x, GpuArray) else None for name, x in given.items()}
     place = find_place(device, on_gpu)
     check_pad_bits(place, codes, "database", bits)
@@ -67,10 +67,11 @@ def _search(  # noqa: PLR0917
         resident = ResidentCodes(place, bits, codes.shape[0])
         if codes.shape[0]:
             resident.tiles.put(0, codes.address, codes.shape[0], place.stream)
-        return _gpu_search.Search(place, resident, checked, mask, None, 0)
+            place.kernels.follow(place.kernels.Stream(place.device, codes.stream), place.stream)
+        return _gpu_search.Search(place, resident, checked, mask, None)
     rows = codes
     found = host_codes(place, bits, len(rows), lambda first, end: rows[first:end])
-    return _gpu_search.Search(place, found, checked, mask, None, 0)
+    return _gpu_search.Search(place, found, checked, mask, None)
 
 
 def relevance_counts(  # noqa: PLR0917

@@ -31,11 +31,12 @@ class Place(NamedTuple):
 
 
 def find_place(device: int, arrays: dict[str, GpuArray | None]) -> Place:
-    """The GPU of a call, on the current stream of what lies there.
+    """The GPU of a call, on the current stream of the first array that lies there.
 
     Args:
         device: Its number; -1 is that of the arrays, else 0.
-        arrays: The call's, by the names that errors give them.
+        arrays: The call's, by the names that errors give them, queries first; those of another
+            stream are waited for on the device.
 
     Raises:
         RuntimeError: no kernels, no driver or no such GPU.
@@ -45,14 +46,16 @@ def find_place(device: int, arrays: dict[str, GpuArray | None]) -> Place:
     there = {name: array for name, array in arrays.items() if array is not None}
     first = next(iter(there.values()), None)
     number = (first.device if first is not None else 0) if device == -1 else device
-    count = len(kernels.devices())
+    count = kernels.device_count()
     if number >= count:
         raise RuntimeError(f"CUDA: expected a device below cuda:{count}; got cuda:{number}")
     for name, array in there.items():
         if array.device != number:
             raise ValueError(f"{name}: expected an array on cuda:{number}; got cuda:{array.device}")
-    handle = first.stream if first is not None else 0
-    return Place(kernels, number, kernels.Stream(number, handle))
+    place = Place(kernels, number, kernels.Stream(number, 0 if first is None else first.stream))
+    for stream in {array.stream for array in there.values()} - {first.stream if first else 0}:
+        kernels.follow(place.stream, kernels.Stream(number, stream))
+    return place
 
 
 class Codes:

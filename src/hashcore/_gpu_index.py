@@ -49,10 +49,6 @@ class _Image(NamedTuple):
     ids: NDArray[np.int64] | None  # None: 0, 1, 2, ...
     memory: Any  # the same on the device
 
-    @property
-    def id_of(self) -> int:
-        return 0 if self.memory is None else int(self.memory.address)
-
 
 class GpuIndex:
     """The searches of an index on a GPU. An image is made by the first one after a change."""
@@ -115,7 +111,7 @@ class GpuIndex:
 
     def _start(self, place: Place, queries: Queries, mask: Mask | None) -> _gpu_search.Search:
         image = self._refreshed(place)
-        return _gpu_search.Search(place, image.codes, queries, mask, image.ids, image.id_of)
+        return _gpu_search.Search(place, image.codes, queries, mask, image.ids, image.memory)
 
     def _refreshed(self, place: Place) -> _Image:
         """The image of the present codes, of no call's stream but the device's own."""

@@ -26,8 +26,18 @@ class Search(NamedTuple):
     queries: Queries
     mask: Mask | None
     ids: NDArray[np.int64] | None  # of positions, or None where they are ids
-    id_of: int  # the same on the device; 0 is none
+    ids_there: Any = None  # the same in memory of the device
     report: Callable[[int, int], object] | None = None  # of pairs queued
+
+    @property
+    def id_of(self) -> int:
+        return 0 if self.ids_there is None else int(self.ids_there.address)
+
+    def end(self, outputs: Outputs) -> None:
+        """What was read stays until that is done; results come."""
+        if self.ids_there is not None:
+            self.ids_there.read_on(self.place.stream)
+        outputs.finish()
 
     def outputs(self) -> Outputs:
         return Outputs(self.place.kernels, self.place.stream, self.queries.like)
@@ -77,7 +87,7 @@ def knn(search: Search, k: int, max_distance: int | None) -> tuple[tuple[Any, An
                 search.id_of,
             )
             scan = nearest.scan
-        outputs.finish()
+        search.end(outputs)
     return (distances, ids, counts), scan
 
 
@@ -113,7 +123,7 @@ def range_search(
                 before = int(lims[first + start])
                 within.finish(to_distances + 4 * before, to_ids + 8 * before, search.id_of)
         row_ends = _on_device(search, outputs, lims)
-        outputs.finish()
+        search.end(outputs)
     return (row_ends, distances, ids), scan
 
 

@@ -52,7 +52,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def pretend(on_host: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = SimpleNamespace(cuda_stream=0, ptr=0)
+    stream = SimpleNamespace(cuda_stream=16, ptr=32)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
     cupy = SimpleNamespace(
         cuda=SimpleNamespace(get_current_stream=lambda: stream),

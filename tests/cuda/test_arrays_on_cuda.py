@@ -41,7 +41,8 @@ def test_results_come_where_the_queries_are(library: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs PyTorch with a GPU")
 @pytest.mark.parametrize("own_stream", [False, True])
 def test_tensors_of_a_gpu(own_stream: bool) -> None:
-    with torch.cuda.stream(torch.cuda.Stream() if own_stream else None):
+    stream = torch.cuda.Stream() if own_stream else None  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
         compare("torch", lambda array: torch.from_numpy(array).cuda())
 
 
@@ -89,6 +90,18 @@ def compare(library: str, to_gpu: Callable[[np.ndarray[Any, Any]], Any]) -> None
     one = index.search(on_device[0], 3)
     for a, b in zip(one, here.search(queries[0], 3), strict=True):
         assert np.array_equal(as_numpy(a), b)
+
+
+@pytest.mark.usefixtures("pretend")
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_codes_of_one_library_and_queries_of_another(library: str) -> None:
+    """Each has a stream of its own."""
+    rng = np.random.default_rng(0)
+    database, queries = random_codes(rng, 90, 64), random_codes(rng, 3, 64)
+    other = "torch" if library == "cupy" else "cupy"
+    found = hashcore.knn(there(database, other), there(queries, library), 4, device="cuda")
+    assert kinds(found) == {library}
+    same(on_the_host(found), hashcore.knn(database, queries, 4))
 
 
 @pytest.mark.usefixtures("pretend")
