@@ -12,7 +12,7 @@ import torch
 from hashcore.data import CrossModalDataset
 from hashcore.methods import BranchConfig, ClassCoded, DTHConfig
 from hashcore.methods.class_codes import Classifier
-from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit, loop
+from hashcore.train import Hasher, TrainConfig, evaluate_hasher, fit, loop, networks
 from hashcore.train.evaluate import ProtocolName
 
 CONFIG = DTHConfig(branch=BranchConfig(hidden=(32,), dropout=0.2))
@@ -26,6 +26,7 @@ APART = TrainConfig(
     database="apart",
 )
 ENSEMBLE = dataclasses.replace(APART, ensemble=3, epochs=2)
+KERNEL = dataclasses.replace(ENSEMBLE, kernel=0.5, validation=0.0, selection="last")
 PROTOCOLS: tuple[ProtocolName, ...] = ("unseen", "encoded", "labelled")
 
 
@@ -76,7 +77,7 @@ def test_few_bits_do_not_narrow_the_networks(features: CrossModalDataset) -> Non
 
 def test_a_saved_hasher_gives_the_same_codes(features: CrossModalDataset, tmp_path: Path) -> None:
     plain = dataclasses.replace(APART, codes="outputs", database="same")
-    for name, config in {"apart": APART, "plain": plain, "ensemble": ENSEMBLE}.items():
+    for name, config in {"apart": APART, "plain": plain, "ensemble": KERNEL}.items():
         hasher = fit(features, "dth", 16, CONFIG, config)
         hasher.save(tmp_path / name)
         loaded = Hasher.load(tmp_path / name)
@@ -142,6 +143,54 @@ def test_an_ensemble_needs_codes_of_classes() -> None:
 def test_networks_apart_need_codes_of_classes() -> None:
     with pytest.raises(ValueError, match='database "apart" needs codes "classes"'):
         TrainConfig(database="apart")
+
+
+def weights_of(hasher: Hasher) -> list[torch.Tensor]:
+    assert isinstance(hasher.network, ClassCoded)
+    return list(hasher.network.members.parameters())
+
+
+def test_kernels_leave_the_networks_as_they_are(features: CrossModalDataset) -> None:
+    without = fit(features, "dth", 16, CONFIG, dataclasses.replace(KERNEL, kernel=0.0))
+    hasher = fit(features, "dth", 16, CONFIG, KERNEL)
+    for own, same in zip(weights_of(hasher), weights_of(without), strict=True):
+        assert torch.equal(own, same)
+    assert isinstance(hasher.network, ClassCoded)
+    assert hasher.network.kernels is not None
+    assert len(hasher.network.kernels.image.rows) == len(features.split.train)
+    assert hasher.database is not None
+    assert isinstance(hasher.database.network, ClassCoded)
+    assert hasher.database.network.kernels is None
+
+
+def test_kernels_alone_know_the_classes(features: CrossModalDataset) -> None:
+    alone = dataclasses.replace(KERNEL, kernel=1.0, ensemble=1, epochs=1, database="same")
+    reports = evaluate_hasher(fit(features, "dth", 16, CONFIG, alone), features, PROTOCOLS)
+    for protocol in PROTOCOLS:
+        assert min(report.map_tie_aware for report in reports[protocol].values()) > 0.8
+
+
+def test_of_many_rows_kernels_take_some(
+    features: CrossModalDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "MOST_ROWS", 20)
+    hasher = fit(features, "dth", 16, CONFIG, dataclasses.replace(KERNEL, epochs=1))
+    assert isinstance(hasher.network, ClassCoded)
+    assert hasher.network.kernels is not None
+    train = hasher.prepare("image", features.image[features.split.train]).tolist()
+    rows = hasher.network.kernels.image.rows.tolist()
+    assert len(rows) == 20
+    assert all(row in train for row in rows)
+
+
+def test_kernels_are_checked(features: CrossModalDataset, scenes: CrossModalDataset) -> None:
+    with pytest.raises(ValueError, match=r'kernel 0.5 needs codes "classes"'):
+        TrainConfig(kernel=0.5)
+    for name, value in {"kernel": 1.5, "kernel_steepness": 0.0, "kernel_ridge": 0.0}.items():
+        with pytest.raises(ValueError, match=f"{name}: expected .*; got {value}"):
+            TrainConfig(codes="classes", **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="kernel: expected features; image has pixels"):
+        fit(scenes, "dth", 8, None, dataclasses.replace(KERNEL, epochs=1))
 
 
 def test_labels_are_checked(features: CrossModalDataset) -> None:

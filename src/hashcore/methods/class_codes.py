@@ -32,6 +32,7 @@ from hashcore.methods.base import (
     Term,
 )
 from hashcore.methods.decoding import confident_codes, expected_precision_codes
+from hashcore.methods.kernel_classes import KernelClassifier
 from hashcore.methods.label_codes import LabelEncoder
 from hashcore.ops import Ops
 
@@ -75,6 +76,23 @@ class Classifier(nn.Module):
         return (replace(first, parameters=[*first.parameters, *heads]), *others)
 
 
+class Kernels(nn.Module):
+    """A kernel classifier a modality.
+
+    Args:
+        share: of their probabilities beside those of the networks, above 0, at most 1.
+    """
+
+    def __init__(self, image: KernelClassifier, text: KernelClassifier, share: float) -> None:
+        super().__init__()
+        self.image, self.text, self.share = image, text, share
+
+    def forward(self, modality: Modality, x: Tensor) -> Tensor:
+        """Probabilities of the classes, `[B, C]`."""
+        likely: Tensor = (self.image if modality == "image" else self.text)(x)
+        return likely
+
+
 class ClassCoded(Method):
     """Any method, with codes of classes in place of its outputs.
 
@@ -83,14 +101,22 @@ class ClassCoded(Method):
             averaged.
         encoder: turns probabilities into bits.
         weight: of the class likelihood.
+        kernels: classifiers of both modalities' features beside the networks, if any.
     """
 
-    def __init__(self, methods: Sequence[Method], encoder: LabelEncoder, weight: float) -> None:
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        encoder: LabelEncoder,
+        weight: float,
+        kernels: Kernels | None = None,
+    ) -> None:
         first = methods[0]
         super().__init__(first.config, replace(first.spec, bits=encoder.bits))
         self.members = nn.ModuleList([Classifier(method, encoder.prior) for method in methods])
         self.encoder = encoder
         self.weight = weight
+        self.kernels = kernels
         self._first_phase = first.phases()[0].name
         self._embedded: Classifier | None = None
 
@@ -124,10 +150,13 @@ class ClassCoded(Method):
         return confident_codes(likely, codes)
 
     def probabilities(self, modality: Modality, x: Tensor) -> Tensor:
-        """Of the classes, `[B, C]`: the mean over the members."""
+        """Of the classes, `[B, C]`: the mean over the members, and the kernels' share of it."""
         logits = torch.stack([member.logits(modality, x) for member in self._classifiers()])
         each = F.softmax(logits, dim=2) if self.encoder.exclusive else torch.sigmoid(logits)
-        return each.mean(dim=0)
+        likely = each.mean(dim=0)
+        if self.kernels is None:
+            return likely
+        return likely.lerp(self.kernels(modality, x), self.kernels.share)
 
     def losses(self, batch: Batch, phase: str) -> LossTerms:
         """The method's terms, and with its first optimiser the class likelihood.

@@ -26,6 +26,13 @@ class TrainConfig:
     ensemble: int = 1
     """Networks that train side by side from different starts, whose probabilities of the classes
     are averaged, with codes of classes. Networks apart for the database stay single."""
+    kernel: float = 0.0
+    """Share of a kernel classifier of the features in the probabilities of the classes, beside the
+    networks, with codes of classes (`hashcore.methods.kernel_classes`); 0 has none."""
+    kernel_steepness: float = 3.0
+    """How fast the kernel falls, in units of the mean squared distance between training rows."""
+    kernel_ridge: float = 0.2
+    """Weight of the kernel classifier's squared norm beside the likelihood of all rows."""
     database: Literal["same", "apart"] = "same"
     """Who encodes the database rows that were trained on: the same networks, or such apart that may
     learn them by heart (`branch.database_dropout`), with codes of classes."""
@@ -82,6 +89,13 @@ class TrainConfig:
         _require(self.patience >= 0, "patience", ">= 0", self.patience)
         _require(self.class_weight > 0, "class_weight", "> 0", self.class_weight)
         _require(self.ensemble >= 1, "ensemble", ">= 1", self.ensemble)
+        _require(0 <= self.kernel <= 1, "kernel", "in [0, 1]", self.kernel)
+        _require(self.kernel_steepness > 0, "kernel_steepness", "> 0", self.kernel_steepness)
+        _require(self.kernel_ridge > 0, "kernel_ridge", "> 0", self.kernel_ridge)
+        if self.kernel > 0 and self.codes != "classes":
+            raise ValueError(
+                f'kernel {self.kernel} needs codes "classes": it knows the classes alone'
+            )
         if self.ensemble > 1 and self.codes != "classes":
             raise ValueError(
                 f'ensemble {self.ensemble} needs codes "classes": outputs of networks with '

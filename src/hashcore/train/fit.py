@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore import FormatError, metrics
-from hashcore.methods import METHODS, ClassCoded, LabelEncoder, Method, ProblemSpec, Role
-from hashcore.methods.class_codes import below_heads
-from hashcore.train import checkpoint, distributed
+from hashcore.methods import METHODS, ClassCoded, Modality, ProblemSpec, Role
+from hashcore.train import checkpoint, distributed, networks
 from hashcore.train.config import TrainConfig, plain
 from hashcore.train.evaluate import encode_pair
 from hashcore.train.hasher import Hasher
@@ -140,7 +139,12 @@ class _Run:
         if role == "database":  # which it learns by heart: there is nothing to choose
             directory = train.checkpoint_dir and train.checkpoint_dir / "database"
             self.train = dataclasses.replace(
-                train, validation=0.0, selection="last", ensemble=1, checkpoint_dir=directory
+                train,
+                validation=0.0,
+                selection="last",
+                ensemble=1,
+                kernel=0.0,
+                checkpoint_dir=directory,
             )
         self.device = _device(train.device)
         self.fitted, self.held_out = carve(dataset.split.train, self.train.validation, train.seed)
@@ -208,7 +212,19 @@ class _Run:
             Preparation.fit(Rows(data.text, rows), data.text_transform, vocabulary=words)
         )
         spec = ProblemSpec(image.spec, text.spec, data.labels.shape[1], self.bits)
-        network = self._network(spec, data.labels[rows]).to(self.device)
+
+        def prepared(modality: Modality, some: NDArray[np.int64]) -> Tensor:
+            side, array = (image, data.image) if modality == "image" else (text, data.text)
+            return side(Rows(array, rows[some])[:])
+
+        network = networks.make(
+            self.method,
+            self.config,
+            spec,
+            train=self.train,
+            labels=data.labels[rows],
+            prepared=prepared,
+        ).to(self.device)
         info = {
             "dataset": data.name,
             "split_hash": data.split.hash,
@@ -216,15 +232,6 @@ class _Run:
             "train": plain(self.train),
         }
         return Hasher(self.method, network, image, text, vocabulary=data.vocabulary, info=info)
-
-    def _network(self, spec: ProblemSpec, labels: NDArray[np.bool_]) -> Method:
-        method = METHODS[self.method].method
-        if self.train.codes == "outputs":
-            return method(self.config, spec)
-        # Made first: networks apart have as many members as they like, and the same codes.
-        encoder = LabelEncoder.fit(torch.from_numpy(labels), self.bits, self.train.seed)
-        members = [method(self.config, below_heads(spec)) for _ in range(self.train.ensemble)]
-        return ClassCoded(members, encoder, self.train.class_weight)
 
     def _in_role(self, side: Preparation) -> Preparation:
         return dataclasses.replace(side, spec=dataclasses.replace(side.spec, role=self.role))
