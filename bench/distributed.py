@@ -7,7 +7,6 @@ Ray workers, on one thread each. Answers are compared to the byte first; then th
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -26,7 +25,7 @@ import ray
 import hashcore
 from bench.green import is_green
 from bench.machine import machine
-from bench.report import table
+from bench.report import table, write_results
 from hashcore.distributed.ray import ShardedIndex, build
 
 BENCH = Path(__file__).parent
@@ -224,10 +223,8 @@ def markdown(found_on: dict[str, object], rows: Sequence[Row]) -> str:
 
 def write(folder: Path, found_on: dict[str, object], rows: Sequence[Row]) -> None:
     """Keep the figures as ``distributed.json`` and ``distributed.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "machine": found_on, "rows": [asdict(row) for row in rows]}
-    (folder / "distributed.json").write_text(json.dumps(content, indent=1) + "\n")
-    (folder / "distributed.md").write_text(markdown(found_on, rows))
+    write_results(folder / "distributed", content, markdown(found_on, rows))
 
 
 def run(quick: bool, rounds: int, out: Path | None) -> None:

@@ -99,10 +99,7 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """Write ``engine.json`` and ``engine.md``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"format": FORMAT, **asdict(self)}
-        (folder / "engine.json").write_text(json.dumps(content, indent=1) + "\n")
-        (folder / "engine.md").write_text(markdown(self))
+        write_results(folder / "engine", {"format": FORMAT, **asdict(self)}, markdown(self))
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Results:
@@ -121,6 +118,13 @@ class Results:
             ValueError: no such file, or not one that ``write`` wrote.
         """
         return read_results(path, {FORMAT: cls.from_dict})
+
+
+def write_results(path: Path, content: Mapping[str, Any], page: str) -> None:
+    """Write what was measured as ``path.json``, and as ``path.md`` for people."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f"{path.name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    path.with_name(f"{path.name}.md").write_text(page)
 
 
 def read_results(path: Path, parsers: Mapping[str, Callable[[Mapping[str, Any]], T]]) -> T:

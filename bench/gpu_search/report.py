@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench.report import (
     table,
     targets_section,
     verdict,
+    write_results,
 )
 
 FORMAT = "hashcore GPU search bench results 1"
@@ -70,10 +70,7 @@ class Results:
 
     def write(self, folder: Path, name: str) -> None:
         """Write ``name.json`` and ``name.md``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"format": FORMAT, **asdict(self)}
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-        (folder / f"{name}.md").write_text(markdown(self))
+        write_results(folder / name, {"format": FORMAT, **asdict(self)}, markdown(self))
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Results:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from bench.integrations.cost import (
     measure,
 )
 from bench.machine import machine
-from bench.report import table
+from bench.report import table, write_results
 
 FORMAT = "hashcore integration results 1"
 RESULTS = Path(__file__).parents[1] / "results"
@@ -99,10 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
     out = chosen.out or (None if chosen.quick or chosen.k else RESULTS)
     if out is not None:
         used = machine()
-        out.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "machine": used, "costs": [asdict(cost) for cost in costs]}
-        (out / "integrations.json").write_text(json.dumps(content, indent=1) + "\n")
-        (out / "integrations.md").write_text(markdown(used, costs))
+        write_results(out / "integrations", content, markdown(used, costs))
         print(f"Wrote {out / 'integrations.json'} and .md")
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from bench.report import Outcome, read_results, row_fields, table, targets_section, verdict
+from bench.report import (
+    Outcome,
+    read_results,
+    row_fields,
+    table,
+    targets_section,
+    verdict,
+    write_results,
+)
 
 FORMAT = "hashcore ops bench results 1"
 
@@ -73,10 +80,7 @@ class Results:
 
     def write(self, folder: Path, name: str) -> None:
         """Write ``name.json`` and ``name.md``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"format": FORMAT, **asdict(self)}
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-        (folder / f"{name}.md").write_text(markdown(self))
+        write_results(folder / name, {"format": FORMAT, **asdict(self)}, markdown(self))
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Results:

@@ -12,7 +12,7 @@ from bench.out_of_core.build import Build
 from bench.out_of_core.multi_hash import MultiHash
 from bench.out_of_core.room import GIB
 from bench.out_of_core.search import Searches, SearchFigures
-from bench.report import table
+from bench.report import table, write_results
 
 FORMAT = "hashcore out-of-core results 1"
 NEXT_TO_NOTHING = 0.01  # of the file, still cached when it was given up
@@ -87,10 +87,8 @@ def store(folder: Path, row: Row) -> None:
     rows = {old.key: old for old in read_rows(folder / "billion.json")}
     rows[row.key] = row
     ordered = sorted(rows.values(), key=lambda each: (-each.count, each.layout, each.codes))
-    folder.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "rows": [asdict(each) for each in ordered]}
-    (folder / "billion.json").write_text(json.dumps(content, indent=1) + "\n")
-    (folder / "billion.md").write_text(markdown(ordered))
+    write_results(folder / "billion", content, markdown(ordered))
 
 
 def _short(value: float) -> str:
