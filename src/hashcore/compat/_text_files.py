@@ -6,7 +6,6 @@ kill at any moment leaves what was saved before or what is saved now, and never 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hashcore import FormatError
-from hashcore._files import replacing
+from hashcore._files import replacing, sha256_of
 from hashcore.compat._texts import KEPT, Text, TextStore
 from hashcore.index import Index
 
@@ -64,8 +63,7 @@ def save(store: TextStore, path: str | os.PathLike[str]) -> None:
             "kept": store.kept,
             "kind": store.kind,
             "files": {
-                what: {"name": file.name, "sha256": _sha256_of(file)}
-                for what, file in files.items()
+                what: {"name": file.name, "sha256": sha256_of(file)} for what, file in files.items()
             },
         }
         with replacing(folder / LIST_NAME) as stream:
@@ -95,7 +93,7 @@ def load(
     for what, file in files.items():
         if not file.is_file():
             raise FileNotFoundError(f"{file}: expected {what} of the store; got no file. {_REPAIR}")
-        if verify and (digest := _sha256_of(file)) != digests[what]:
+        if verify and (digest := sha256_of(file)) != digests[what]:
             raise _unfit(file, f"sha256 {digests[what]}", digest)
     rows = list(_texts_of(texts))
     index = vectors = None
@@ -163,11 +161,6 @@ def _list_of(folder: Path) -> dict[str, Any]:
     if content.get("version") != _VERSION:
         raise _unfit(file, f"version {_VERSION}", repr(content.get("version")))
     return content
-
-
-def _sha256_of(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unfit(file: Path, expected: str, got: str) -> FormatError:

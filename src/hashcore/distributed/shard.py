@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hashcore import FormatError
 from hashcore._arrays import Array, as_array, describe
+from hashcore._files import sha256_of
 from hashcore.index import Index, IndexKind, Layout
 from hashcore.results import RangeResult, SearchResult
 from hashcore.search import Filter, Progress
@@ -62,7 +63,7 @@ class Shard:
     @classmethod
     def _described(cls, path: Path, bits: int, ids: NDArray[np.int64] | range) -> Shard:
         first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (None, None)
-        return cls(path, bits, len(ids), first, last, path.stat().st_size, _sha256_of(path))
+        return cls(path, bits, len(ids), first, last, path.stat().st_size, sha256_of(path))
 
     def open(self, *, verify: bool = True, threads: int | None = None) -> Index:
         """Map the file.
@@ -85,7 +86,7 @@ class Shard:
             ) from None
         self._expect("bytes", self.nbytes, size)
         if verify:
-            self._expect("sha256", self.sha256, _sha256_of(self.path))
+            self._expect("sha256", self.sha256, sha256_of(self.path))
         index = Index.load(self.path, mmap=True, verify=False, threads=threads)
         self._expect("bits", self.bits, index.bits)
         self._expect("codes", self.codes, len(index))
@@ -262,14 +263,6 @@ def _is_whole(path: Path) -> bool:
     except FormatError:
         return False
     return True
-
-
-def _sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(_HASHED_AT_A_TIME):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _digest_of(recipe: str, *arrays: NDArray[np.uint8] | NDArray[np.int64] | None) -> str:
