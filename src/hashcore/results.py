@@ -86,6 +86,18 @@ def _check_count(count: int, name: str) -> None:
         raise ValueError(f"{name}: expected >= 0; got {count}.")
 
 
+def _check_results(arrays: Sequence[Any]) -> None:
+    """Refuses to merge nothing, or arrays, one of each result, that lie on a GPU."""
+    if not arrays:
+        raise ValueError("results: expected at least one; got none.")
+    for number, array in enumerate(arrays):
+        if hasattr(array, "__cuda_array_interface__"):
+            raise TypeError(
+                f"results[{number}]: expected NumPy arrays; got {describe(array)} on a GPU. "
+                "Use result.numpy()."
+            )
+
+
 def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
     """Merge the results of one batch of queries over several sets of codes.
 
@@ -104,14 +116,7 @@ def merge(results: Sequence[SearchResult], k: int) -> SearchResult:
             a result holds too few hits to know the k nearest.
     """
     _check_count(k, "k")
-    if not results:
-        raise ValueError("results: expected at least one; got none.")
-    for number, result in enumerate(results):
-        if hasattr(result.counts, "__cuda_array_interface__"):
-            raise TypeError(
-                f"results[{number}]: expected NumPy arrays; got {describe(result.counts)} on a "
-                "GPU. Use result.numpy()."
-            )
+    _check_results([result.counts for result in results])
     shape = np.shape(results[0].counts)
     for number, result in enumerate(results):
         if np.shape(result.counts) != shape:
@@ -160,13 +165,12 @@ def merge_ranges(results: Sequence[RangeResult], *, max_results: int | None = No
         max_results: Keep only so many of each query, the best by (distance, id).
 
     Raises:
-        TypeError: a ``max_results`` that is no integer.
+        TypeError: a ``max_results`` that is no integer; results on a GPU.
         ValueError: no results, results of different numbers of queries, or a negative number.
     """
     if max_results is not None:
         _check_count(max_results, "max_results")
-    if not results:
-        raise ValueError("results: expected at least one; got none.")
+    _check_results([result.lims for result in results])
     for number, result in enumerate(results):
         if len(result) != len(results[0]):
             raise ValueError(

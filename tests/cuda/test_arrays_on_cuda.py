@@ -142,5 +142,7 @@ def test_results_on_a_gpu_are_merged_on_the_host() -> None:
     with pytest.raises(TypeError, match=r"^results\[0\]: expected NumPy arrays; got .*\.numpy\(\)"):
         hashcore.merge([found], 2)
     same(hashcore.merge([found.numpy()], 2), index.to("cpu").search(queries.array, 2))
-    within = index.range_search(queries, 3).numpy()
-    same(within, index.to("cpu").range_search(queries.array, 3))
+    within = index.range_search(queries, 3)
+    with pytest.raises(TypeError, match=r"^results\[0\]: expected NumPy arrays; got .*\.numpy\(\)"):
+        hashcore.merge_ranges([within])
+    same(hashcore.merge_ranges([within.numpy()]), index.to("cpu").range_search(queries.array, 3))
