@@ -15,8 +15,14 @@ from hashcore.data import CrossModalDataset
 from hashcore.metrics import Report
 from hashcore.plot.codes import shares_by_relevance
 from hashcore.report.answers import Answer, find
-from hashcore.train import Hasher, evaluate_hasher
-from hashcore.train.evaluate import Direction, ProtocolName, codes_under
+from hashcore.train import Hasher
+from hashcore.train.evaluate import (
+    Direction,
+    ProtocolCodes,
+    ProtocolName,
+    codes_under,
+    evaluate_codes,
+)
 
 Codes = NDArray[np.uint8]
 Step = Callable[[], None]
@@ -113,13 +119,15 @@ def measure(run: TrainedRun, step: Step = lambda: None) -> Findings:
     query, bits = dataset.split.query, hasher.bits
     least = min(query.size, dataset.split.database.size)
     options = {"topn": [n for n in _CUTS if n <= least], "ndcg_at": _NDCG_AT}
+    codes: dict[ProtocolName, ProtocolCodes] = {}
     reports: dict[ProtocolName, dict[Direction, Report]] = {}
     for protocol in PROTOCOLS:
-        reports |= evaluate_hasher(hasher, dataset, (protocol,), **options)
+        codes[protocol] = codes_under(protocol, hasher, dataset)
+        reports[protocol] = evaluate_codes(protocol, codes[protocol], dataset, bits=bits, **options)
         step()
-    timed = _time(hasher, dataset)
+    timed = _time(codes["encoded"], dataset, bits)
     step()
-    (image, text), (database_image, database_text), _ = codes_under("unseen", hasher, dataset)
+    (image, text), (database_image, database_text), _ = codes["unseen"]
     labels = dataset.labels[query]
     shares = {
         "text_to_image": shares_by_relevance(text, database_image, labels, labels, bits=bits),
@@ -145,13 +153,13 @@ def measure(run: TrainedRun, step: Step = lambda: None) -> Findings:
     return findings
 
 
-def _time(hasher: Hasher, dataset: CrossModalDataset) -> Timed:
+def _time(encoded: ProtocolCodes, dataset: CrossModalDataset, bits: int) -> Timed:
     """Texts search the encoded images for more and more hits, on one thread; best of five each."""
-    (_, text), (image, _), rows = codes_under("encoded", hasher, dataset)
+    (_, text), (image, _), rows = encoded
     asked = text[:_TIMED_QUERIES]
     labels = dataset.labels[dataset.split.query[:_TIMED_QUERIES]].astype(np.float32)
     relevant = labels @ dataset.labels[rows].T.astype(np.float32) > 0  # [Q, N]
-    index = hashcore.Index.from_codes(np.ascontiguousarray(image), bits=hasher.bits)
+    index = hashcore.Index.from_codes(np.ascontiguousarray(image), bits=bits)
     timed = Timed([], [], [])
     for k in [k for k in _TIMED_K if k < len(rows)] + [min(len(rows), 2 * _TIMED_K[-1])]:
         seconds = []

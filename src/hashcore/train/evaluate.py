@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ProtocolName = Literal["unseen", "encoded", "labelled"]
 Direction = Literal["image_to_text", "text_to_image"]
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+ProtocolCodes = tuple[Pair, Pair, NDArray[np.int64]]
 
 
 def evaluate_hasher(
@@ -48,23 +49,30 @@ def evaluate_hasher(
         raise ValueError(f"protocols: expected any of {list(known)}; got {unknown}")
     reports: dict[ProtocolName, dict[Direction, metrics.Report]] = {}
     for name in protocols:
-        (q_image, q_text), (db_image, db_text), rows = codes_under(name, hasher, dataset)
-        labels = dataset.labels[dataset.split.query], dataset.labels[rows]
-        shared = {"bits": hasher.bits, **options}
-        reports[name] = {
-            "image_to_text": metrics.evaluate(
-                q_image, db_text, *labels, protocol=Protocol(name, "I->T"), **shared
-            ),
-            "text_to_image": metrics.evaluate(
-                q_text, db_image, *labels, protocol=Protocol(name, "T->I"), **shared
-            ),
-        }
+        codes = codes_under(name, hasher, dataset)
+        reports[name] = evaluate_codes(name, codes, dataset, bits=hasher.bits, **options)
     return reports
+
+
+def evaluate_codes(
+    protocol: ProtocolName, codes: ProtocolCodes, dataset: CrossModalDataset, **options: Any
+) -> dict[Direction, metrics.Report]:
+    """The reports of both directions, of what `codes_under` gave; `options` as there."""
+    (q_image, q_text), (db_image, db_text), rows = codes
+    labels = dataset.labels[dataset.split.query], dataset.labels[rows]
+    return {
+        "image_to_text": metrics.evaluate(
+            q_image, db_text, *labels, protocol=Protocol(protocol, "I->T"), **options
+        ),
+        "text_to_image": metrics.evaluate(
+            q_text, db_image, *labels, protocol=Protocol(protocol, "T->I"), **options
+        ),
+    }
 
 
 def codes_under(
     protocol: ProtocolName, hasher: Hasher, dataset: CrossModalDataset
-) -> tuple[Pair, Pair, NDArray[np.int64]]:
+) -> ProtocolCodes:
     """Image and text codes of the queries and of a protocol's database, and the database's rows."""
     query, rows = dataset.split.query, dataset.split.database
     image, text = Rows(dataset.image, query), Rows(dataset.text, query)
