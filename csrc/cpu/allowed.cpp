@@ -14,6 +14,51 @@ namespace hashcore {
 static_assert(std::endian::native == std::endian::little,
               "a byte of the bit map must hold the bits of one block");
 
+namespace {
+
+/// Finds positions of ids among those of codes, which ascend.
+class Positions {
+ public:
+    /// Null `ids` are 0, 1, 2, ...
+    Positions(const int64_t* ids, int64_t count) : ids_(ids), count_(count), from_(ids) {
+        if (ids == nullptr || count == 0) return;
+        first_ = unsigned_of(ids[0]);
+        gaps_ = unsigned_of(ids[count - 1]) - first_ != unsigned_of(count - 1);
+    }
+
+    /// Whether ids that are asked for have to ascend, too.
+    bool need_order() const { return gaps_; }
+
+    /// -1 when `id` is not there.
+    int64_t of(int64_t id) {
+        if (!gaps_) {
+            const uint64_t position = unsigned_of(id) - first_;  // huge below the first
+            return position < unsigned_of(count_) ? static_cast<int64_t>(position) : -1;
+        }
+        const int64_t* end = ids_ + count_;
+        for (int64_t step = 1; step < end - from_; step *= 2) {
+            if (from_[step] >= id) {
+                end = from_ + step;
+                break;
+            }
+            from_ += step;
+        }
+        from_ = std::lower_bound(from_, end, id);
+        return from_ != ids_ + count_ && *from_ == id ? from_ - ids_ : -1;
+    }
+
+ private:
+    static uint64_t unsigned_of(int64_t value) { return static_cast<uint64_t>(value); }
+
+    const int64_t* ids_;
+    int64_t count_;
+    uint64_t first_ = 0;
+    bool gaps_ = false;
+    const int64_t* from_;  // where the last id is or would be
+};
+
+}  // namespace
+
 void check_mask_length(const Filter& filter, int64_t count) {
     if (filter.kind == Filter::Kind::mask && filter.count != count)
         throw std::invalid_argument("filter: expected bool [" + std::to_string(count) +
@@ -30,13 +75,19 @@ CodeBitmap filter_bits(const Filter& filter, const int64_t* ids, int64_t count) 
     }
     const bool allow = filter.kind == Filter::Kind::allow;
     if (!allow) bits.set_all();
-    for (const int64_t* id = filter.ids; id != filter.ids + filter.count; ++id) {
-        int64_t position = *id;
-        if (ids != nullptr) {
-            const int64_t* found = std::lower_bound(ids, ids + count, *id);
-            position = found != ids + count && *found == *id ? found - ids : -1;
-        }
-        if (position < 0 || position >= count) continue;
+    Positions positions(ids, count);
+    const int64_t* begin = filter.ids;
+    const int64_t* end = begin + filter.count;
+    std::vector<int64_t> ascending;
+    if (positions.need_order() && !std::is_sorted(begin, end)) {
+        ascending.assign(begin, end);
+        std::sort(ascending.begin(), ascending.end());
+        begin = ascending.data();
+        end = begin + ascending.size();
+    }
+    for (const int64_t* id = begin; id != end; ++id) {
+        const int64_t position = positions.of(*id);
+        if (position < 0) continue;
         if (allow)
             bits.set(position);
         else

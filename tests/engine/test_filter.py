@@ -55,6 +55,27 @@ def test_filtered_searches_against_numpy(isa_level: str, bits: int, share: float
         assert sorted(found.ids.tolist()) == ids[mask][near].tolist()
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 100, 1000])
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("first", [0, 1, 2**62])
+def test_ids_are_found_in_any_order_and_others_are_not(count: int, gaps: bool, first: int) -> None:
+    rng = np.random.default_rng(count)
+    steps = rng.choice([1, 2, 90], count) if gaps else np.ones(count, np.int64)
+    ids = first + np.concatenate([[0], np.cumsum(steps)])[:count].astype(np.int64)
+    index = hashcore.Index(8)
+    index.add(np.zeros((count, 1), np.uint8), ids)
+    beside = [-(2**63), -1, first - 1, first + 100 * count, 2**63 - 1]
+    wanted = rng.permutation(np.concatenate([ids[rng.random(count) < 0.5], beside, ids[:2]]))
+    wanted = wanted.astype(np.int64)
+    for asked in (wanted, np.sort(wanted), np.sort(wanted)[::-1].copy()):
+        allowed, denied = hashcore.Filter.allow(asked), hashcore.Filter.deny(asked)
+        query = np.zeros(1, np.uint8)
+        found = index.range_search(query, 0, filter=allowed).ids
+        np.testing.assert_array_equal(found, np.intersect1d(ids, wanted))
+        found = index.range_search(query, 0, filter=denied).ids
+        np.testing.assert_array_equal(found, np.setdiff1d(ids, wanted))
+
+
 @pytest.mark.parametrize("share", SHARES)
 def test_filtered_row_major_calls_against_numpy(share: float) -> None:
     rng = np.random.default_rng(3)
