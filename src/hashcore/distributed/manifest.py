@@ -23,7 +23,6 @@ MANIFEST_NAME = "shards.json"
 _FORMAT = "hashcore.shards"
 _VERSION = 1
 _IDS_AT_A_TIME = 1 << 27
-_CODES_AN_ID = 1000  # from one id for so many codes on, a mask costs less than ids
 
 
 @dataclass(frozen=True)
@@ -151,31 +150,15 @@ class ShardManifest:
     def filter_of(self, shard: int, filter: Filter | None) -> Filter | None:
         """A filter of the whole index as one of the codes of shard number ``shard``.
 
-        Of ids, those in the shard's range stay; of many, in a shard without gaps, a mask is made,
-        which is looked up faster. Of a mask, which has one bool a code of the whole index in
-        ascending id order, the shard's codes are cut out.
+        Ids stay as they are. Of a mask, which has one bool a code of the whole index in ascending
+        id order, the shard's codes are cut out.
 
         Raises:
             TypeError: no ``Filter``, or a mask that is not bool.
             ValueError: a mask of another length than the index.
         """
         mask = self.checked_mask(filter)
-        if mask is not None:
-            return Filter.mask(mask[self.places(shard)])
-        this = self.shards[shard]
-        pair = filter_pair(filter)
-        if pair is None or not is_id_list(pair[1]) or this.first_id is None or this.last_id is None:
-            return filter
-        kind, ids = pair
-        inside = (ids >= this.first_id) & (ids <= this.last_id)
-        if not np.all(inside):
-            ids = ids[inside]
-        without_gaps = this.last_id - this.first_id + 1 == this.codes
-        if without_gaps and len(ids) >= this.codes / _CODES_AN_ID:
-            mask = np.full(this.codes, kind == "deny")
-            mask[ids - this.first_id] = kind == "allow"
-            return Filter.mask(mask)
-        return Filter.allow(ids) if kind == "allow" else Filter.deny(ids)
+        return filter if mask is None else Filter.mask(mask[self.places(shard)])
 
     def checked_mask(self, filter: Filter | None) -> NDArray[np.bool_] | None:
         """The mask of a filter of the whole index; None of others. Raises as ``filter_of``."""
