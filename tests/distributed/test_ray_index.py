@@ -16,9 +16,10 @@ import pytest
 import ray
 
 import hashcore
-from distributed.on_ray import actors, kill_by_ray, same_answers
+from distributed.on_ray import actors, kill_by_ray, kill_by_signal, pid_of, same_answers
 from distributed.partitions import Dealt, assert_same, parts
 from hashcore.distributed.ray import ShardedIndex, ShardLostError
+from hashcore.distributed.ray._member import Asked, Message
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -27,15 +28,6 @@ pytestmark = pytest.mark.usefixtures("cluster")
 def index(dealt: Dealt, cluster: None) -> Iterator[ShardedIndex]:
     with ShardedIndex(dealt.manifest.shards[0].path.parent) as opened:
         yield opened
-
-
-def pid_of(actor: Any) -> int:
-    pid: int = ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))
-    return pid
-
-
-def kill_by_signal(actor: Any) -> None:
-    os.kill(pid_of(actor), signal.SIGKILL)
 
 
 def test_shards_are_shared_out(index: ShardedIndex, dealt: Dealt) -> None:
@@ -134,8 +126,36 @@ def test_wrong_arguments_are_refused_as_by_one_index(
         call(index)
 
 
+@pytest.fixture(params=["lines", "Ray alone"])
+def reached(
+    request: pytest.FixtureRequest, index: ShardedIndex, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """How the actors are asked: as on this machine, or as on another."""
+    way: str = request.param
+    for member in index._members:
+        assert member._line is not None
+        if way == "Ray alone":
+            monkeypatch.setattr(member, "_line", None)
+    return way
+
+
+def test_answers_are_the_same_by_lines_and_by_ray(
+    index: ShardedIndex, dealt: Dealt, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_ray: list[Message] = []
+    ask = Asked._ask_by_ray
+
+    def counted(asked: Asked) -> Any:
+        by_ray.append(asked.message)
+        return ask(asked)
+
+    monkeypatch.setattr(Asked, "_ask_by_ray", counted)
+    same_answers(index, dealt)
+    assert len(by_ray) == (0 if reached == "lines" else 8)
+
+
 def test_what_is_large_goes_to_the_object_store_once(
-    index: ShardedIndex, dealt: Dealt, monkeypatch: pytest.MonkeyPatch
+    index: ShardedIndex, dealt: Dealt, reached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put, puts = ray.put, []
 
@@ -144,15 +164,17 @@ def test_what_is_large_goes_to_the_object_store_once(
         return put(value)
 
     monkeypatch.setattr(ray, "put", counted)
+    monkeypatch.setattr("hashcore.distributed.ray._member._SENT_BY_LINE", 100_000)
     same_answers(index, dealt)
     assert not puts
     queries = np.random.default_rng(2).integers(0, 256, (10_000, 8), np.uint8)
     assert_same(parts(index.search(queries, 1)), parts(dealt.whole.search(queries, 1)))
-    assert len(puts) == 1
+    assert len(puts) == (0 if reached == "lines" else 1)
+    puts.clear()
     mask = hashcore.Filter.mask(np.arange(len(index)) % 7 < 3)
     found = index.search(dealt.queries, 9, filter=mask)
     assert_same(parts(found), parts(dealt.whole.search(dealt.queries, 9, filter=mask)))
-    assert len(puts) == 2
+    assert len(puts) == 1
     for array in parts(found):
         array[:] = 0  # nobody else's memory
 
@@ -166,6 +188,42 @@ def test_ctrl_c_stops_the_actors_too(index: ShardedIndex, dealt: Dealt) -> None:
     start = time.monotonic()
     same_answers(index, dealt)
     assert time.monotonic() - start < 15  # all of it takes a minute
+
+
+def lines(index: ShardedIndex) -> list[Any]:
+    return [member._line for member in index._members]
+
+
+def test_a_line_that_an_interrupt_closed_is_opened_again(
+    index: ShardedIndex, dealt: Dealt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lines(index)
+    queries = np.random.default_rng(3).integers(0, 256, (400_000, 8), np.uint8)
+    interrupt = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        index.search(queries, 1)
+    assert all(line.closed for line in before)
+    same_answers(index, dealt)
+    assert not any(line.closed for line in lines(index))
+
+
+def test_an_error_of_a_worker_is_told_whichever_way_it_was_asked(
+    index: ShardedIndex, dealt: Dealt, reached: str
+) -> None:
+    def leave(holder: Any) -> Any:
+        holder._indexes, before = None, holder._indexes
+        holder._kept = before
+
+    def come_back(holder: Any) -> None:
+        holder._indexes = holder._kept
+
+    actor = actors(index)[0]
+    ray.get(actor.__ray_call__.remote(leave))
+    with pytest.raises(RuntimeError, match="expected them to be open; they are not"):
+        index.search(dealt.queries, 3)
+    ray.get(actor.__ray_call__.remote(come_back))
+    same_answers(index, dealt)
 
 
 def test_a_closed_index_is_refused(dealt: Dealt, index: ShardedIndex) -> None:

@@ -109,7 +109,7 @@ def test_an_actor_that_dies_each_time_is_an_error(
     dealt: Dealt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dying(Holder):
-        def answer(self, argument: Any) -> Any:
+        def answer(self, request: Any, is_given_up: Callable[[], bool]) -> Any:
             os._exit(1)
 
     monkeypatch.setattr("hashcore.distributed.ray._member.Holder", Dying)

@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hashcore._extras import needs
 from hashcore.distributed.manifest import ShardManifest
+from hashcore.distributed.ray._line import Line, serve
 from hashcore.index import Index
 from hashcore.results import RangeResult, SearchResult, merge, merge_ranges
-from hashcore.search import Filter
+from hashcore.search import Filter, Progress, filter_pair
 
 with needs("ray"):
     import ray
@@ -29,6 +31,8 @@ with needs("ray"):
 
 LOST = (NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError)
 _FIRST_PAUSE = 0.1
+_SENT_WITH_A_CALL = 1 << 16
+_SENT_BY_LINE = 1 << 22
 
 
 class ShardLostError(RuntimeError):
@@ -44,14 +48,8 @@ class KnnRequest:
     filter: Filter | None
     max_distance: int | None
 
-    def of(self, index: Index, filter: Filter | None) -> SearchResult:
-        """The answer of one shard, given up once the caller has gone away."""
-        context = ray.get_runtime_context()
-
-        def go_on(done: int, total: int) -> None:
-            if context.is_canceled():
-                raise RuntimeError("the caller has gone away")
-
+    def of(self, index: Index, filter: Filter | None, go_on: Progress) -> SearchResult:
+        """The answer of one shard, until ``go_on`` raises."""
         return index.search(
             self.queries, self.k, filter=filter, max_distance=self.max_distance, progress=go_on
         )
@@ -70,7 +68,7 @@ class RangeRequest:
     filter: Filter | None
     max_results: int | None
 
-    def of(self, index: Index, filter: Filter | None) -> RangeResult:
+    def of(self, index: Index, filter: Filter | None, go_on: Progress) -> RangeResult:
         """The answer of one shard."""
         return index.range_search(
             self.queries, self.radius, filter=filter, max_results=self.max_results
@@ -85,12 +83,13 @@ Request = KnnRequest | RangeRequest
 
 
 class Holder:
-    """Runs in the worker: maps shards and answers for all of them."""
+    """Runs in the worker: maps shards and answers for all of them, one request at a time."""
 
     def __init__(self, manifest: ShardManifest, shards: list[int], threads: int) -> None:
         self._manifest, self._numbers, self._threads = manifest, shards, threads
         self._indexes: dict[int, Index] | None = None  # all of them or none
         self._places: dict[int, Any] = {}
+        self._turn = threading.Lock()
 
     def open(self, verify: bool) -> None:
         """Map the shards."""
@@ -100,17 +99,30 @@ class Holder:
             for number in self._numbers
         }
 
-    def answer(self, argument: Request | bytes) -> Any:
-        """The merged answer of the shards held here to a request, which may be pickled."""
-        request: Request = pickle.loads(argument) if isinstance(argument, bytes) else argument
-        if self._indexes is None:
-            raise RuntimeError("shards: expected them to be open; they are not")
-        return request.merged(
-            [
-                request.of(index, self._filter(number, request.filter))  # type: ignore[misc]
-                for number, index in self._indexes.items()
-            ]
-        )
+    def connect(self, path: str) -> bool:
+        """Answer by a ``Line`` too; False where it cannot be reached."""
+        return serve(path, self.answer)
+
+    def answer_by_ray(self, argument: Request | bytes) -> Any:
+        """As ``answer``, to a request that may be pickled."""
+        request = pickle.loads(argument) if isinstance(argument, bytes) else argument
+        return self.answer(request, ray.get_runtime_context().is_canceled)
+
+    def answer(self, request: Request, is_given_up: Callable[[], bool]) -> Any:
+        """The merged answer of the shards held here."""
+
+        def go_on(done: int = 0, total: int = 0) -> None:
+            if is_given_up():
+                raise RuntimeError("the caller has gone away")
+
+        results: list[Any] = []
+        with self._turn:
+            if self._indexes is None:
+                raise RuntimeError("shards: expected them to be open; they are not")
+            for number, index in self._indexes.items():
+                go_on()
+                results.append(request.of(index, self._filter(number, request.filter), go_on))
+        return results[0] if len(results) == 1 else request.merged(results)
 
     def _filter(self, number: int, filter: Filter | None) -> Filter | None:
         mask = self._manifest.checked_mask(filter)
@@ -119,6 +131,61 @@ class Holder:
         if number not in self._places:
             self._places[number] = self._manifest.places(number)
         return Filter.mask(np.ascontiguousarray(mask[self._places[number]]))
+
+
+class Message:
+    """A request on its way to all workers, pickled once.
+
+    Attributes:
+        nbytes: What its arrays hold.
+    """
+
+    def __init__(self, request: Request) -> None:
+        pair = filter_pair(request.filter)
+        self.nbytes = int(request.queries.nbytes) + (0 if pair is None else int(pair[1].nbytes))
+        self._request = request
+
+    @cached_property
+    def pickled(self) -> bytes:
+        """What is sent by a line. Ray takes it too: left to itself, it pickles for every worker."""
+        return pickle.dumps(self._request, pickle.HIGHEST_PROTOCOL)
+
+    @cached_property
+    def for_ray(self) -> Any:
+        """What is large lies in the object store, where all workers of a node map it."""
+        return ray.put(self._request) if self.nbytes > _SENT_WITH_A_CALL else self.pickled
+
+
+class Asked:
+    """A worker that has been sent a message."""
+
+    def __init__(self, actor: Any, message: Message, line: Line | None) -> None:
+        self.actor, self.message = actor, message
+        by_line = (
+            line is not None and message.nbytes <= _SENT_BY_LINE and line.send(message.pickled)
+        )
+        self._line = line if by_line else None
+        self._answer = None if by_line else self._ask_by_ray()
+
+    def outcome(self) -> Any:
+        """Wait for the answer, or raise what went wrong in the worker."""
+        line, self._line = self._line, None
+        if line is not None:
+            answer = line.receive()
+            if answer is not None:
+                return answer
+            self._answer = self._ask_by_ray()
+        return ray.get(self._answer)
+
+    def give_up(self) -> None:
+        """Stop the worker's work on it."""
+        if self._line is not None:
+            self._line.close()
+        if self._answer is not None:
+            ray.cancel(self._answer)
+
+    def _ask_by_ray(self) -> Any:
+        return self.actor.answer_by_ray.remote(self.message.for_ray)
 
 
 class Member:
@@ -143,7 +210,8 @@ class Member:
         attempts: int,
         patience: float,
     ) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._line: Line | None = None
         self._start: Callable[[], Any] = lambda: (
             ray.remote(Holder)
             .options(num_cpus=threads, scheduling_strategy="SPREAD")
@@ -172,12 +240,11 @@ class Member:
         """Tell a worker to map the shards; returns the reference of that call."""
         return actor.open.remote(self._verify)
 
-    def ask(self, argument: Any) -> tuple[Any, Any]:
-        """Send a request to the worker; returns it and the reference of its answer."""
-        actor = self.actor
-        return actor, actor.answer.remote(argument)
+    def ask(self, message: Message) -> Asked:
+        """Send a message to the worker, by a line where there is one."""
+        return Asked(self.actor, message, self._open_line())
 
-    def outcome(self, actor: Any, answer: Any, argument: Any) -> Any:
+    def outcome(self, asked: Asked) -> Any:
         """Wait for an answer; where the worker is lost, start another one and ask that.
 
         Raises:
@@ -188,8 +255,8 @@ class Member:
         while True:
             try:
                 if attempt > 1:
-                    actor, answer = self._ask_another(actor, argument)
-                return ray.get(answer)
+                    asked = self._ask_another(asked)
+                return asked.outcome()
             except (*LOST, ShardLostError, OSError) as error:
                 if attempt == self._attempts:
                     raise self.failure(error, attempt) from error
@@ -206,11 +273,11 @@ class Member:
             f"{self._attempts}, by: {reason}"
         )
 
-    def _ask_another(self, lost: Any, argument: Any) -> tuple[Any, Any]:
+    def _ask_another(self, asked: Asked) -> Asked:
         """Ask a worker that is not the lost one; of several callers, one starts it."""
         with self._lock:
-            if self.actor is lost:
-                ray.kill(lost)
+            if self.actor is asked.actor:
+                ray.kill(self.actor)
                 actor = self._start()
                 try:
                     self.wait(actor)
@@ -219,8 +286,27 @@ class Member:
                     ray.kill(actor)
                     raise
                 self.actor = actor
-            return self.ask(argument)
+                self.connect()
+            return self.ask(asked.message)
+
+    def connect(self) -> None:
+        """Open a line to the worker, if it runs on this machine."""
+        actor = self.actor
+        try:
+            self._line = Line.to(lambda path: bool(ray.get(actor.connect.remote(path))))
+        except LOST:
+            self._line = None  # a call will tell
+
+    def _open_line(self) -> Line | None:
+        """The line, once more where an interrupted call has closed it."""
+        if self._line is not None and self._line.closed:
+            with self._lock:
+                if self._line is not None and self._line.closed:
+                    self.connect()
+        return self._line
 
     def stop(self) -> None:
         """End the worker."""
+        if self._line is not None:
+            self._line.close()
         ray.kill(self.actor)

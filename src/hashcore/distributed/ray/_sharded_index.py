@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from types import TracebackType
 from typing import Any
 
@@ -15,8 +14,10 @@ from hashcore.distributed.manifest import ShardManifest, is_id_list
 from hashcore.distributed.ray._cluster import check_at_least_one, cpus, raise_cause
 from hashcore.distributed.ray._member import (
     LOST,
+    Asked,
     KnnRequest,
     Member,
+    Message,
     RangeRequest,
     Request,
     ShardLostError,
@@ -29,7 +30,6 @@ with needs("ray"):
     import ray
 
 __all__ = ["ShardLostError", "ShardedIndex"]
-_SENT_WITH_THE_CALL = 1 << 16
 
 
 class ShardedIndex:
@@ -92,6 +92,7 @@ class ShardedIndex:
                     ray.get(opened)
                 except LOST as error:
                     raise member.failure(error) from error
+                member.connect()
         except BaseException as error:
             self.close()
             raise_cause(error)
@@ -203,24 +204,14 @@ class ShardedIndex:
 
     def _ask(self, request: Request) -> list[Any]:
         """The answers of all members. On any error, Ctrl-C included, they stop working on it."""
-        # What is large goes to the object store once, where all workers of a node map it. The
-        # rest is pickled once: Ray would do so for every worker, and takes longer.
-        large = _nbytes(request) > _SENT_WITH_THE_CALL
-        argument = ray.put(request) if large else pickle.dumps(request)
-        members = self._members
-        asked = [member.ask(argument) for member in members]
-        answers = [answer for _, answer in asked]
+        message = Message(request)
+        asked: list[Asked] = []
         try:
-            try:
-                return list(ray.get(answers))
-            except LOST:
-                return [
-                    member.outcome(actor, answer, argument)
-                    for member, (actor, answer) in zip(members, asked, strict=True)
-                ]
+            asked.extend(member.ask(message) for member in self._members)
+            return [member.outcome(each) for member, each in zip(self._members, asked, strict=True)]
         except BaseException as error:
-            for answer in answers:
-                ray.cancel(answer)
+            for each in asked:
+                each.give_up()
             raise_cause(error)
 
 
@@ -234,8 +225,3 @@ def _dealt(manifest: ShardManifest, most: int) -> list[list[int]]:
         hands[fewest].append(number)
         codes[fewest] += shards[number].codes
     return [hand for hand in hands if hand]
-
-
-def _nbytes(request: Request) -> int:
-    pair = filter_pair(request.filter)
-    return int(request.queries.nbytes) + (0 if pair is None else int(pair[1].nbytes))
