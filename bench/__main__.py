@@ -87,7 +87,7 @@ def main() -> None:
     print(f"{len(rows)} rows in {time.monotonic() - start:.0f} s")
     out = chosen.out or (None if chosen.quick or chosen.k else RESULTS)
     if out is not None:
-        Results({**machine(), **found_peers}, found, tuple(rows)).write(out)
+        Results({**machine(), **found_peers}, found, tuple(rows)).write(out, "engine")
         print(f"Wrote {out / 'engine.json'} and engine.md")
 
 

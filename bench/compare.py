@@ -8,41 +8,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
+from bench import report as engine_report
 from bench.gpu_search import report as gpu_search_report
+from bench.kept import Results, Row, read_results
 from bench.ops import report as ops_report
-from bench.report import FORMAT, Results, read_results
 
 MARKED_CHANGE = 0.10
-
-
-class Row(Protocol):
-    """A row of any kind."""
-
-    @property
-    def table(self) -> str: ...
-
-    @property
-    def workload(self) -> str: ...
-
-    @property
-    def key(self) -> tuple[str, str]: ...
-
-    def measures(self) -> dict[str, float]: ...
-
-
-class Run(Protocol):
-    """Results of the engine's bench, of that of the training ops or of that on a GPU."""
-
-    @property
-    def machine(self) -> Mapping[str, Any]: ...
-
-    @property
-    def rows(self) -> Sequence[Row]: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +42,7 @@ class Change:
         return "better" if self.relative > 0 else "worse"
 
 
-def changes(old: Run, new: Run) -> Iterator[Change]:
+def changes(old: Results, new: Results) -> Iterator[Change]:
     """Every measure that both runs have, in the new run's order."""
     before = {row.key: row.measures() for row in old.rows}
     for row in new.rows:
@@ -76,13 +51,13 @@ def changes(old: Run, new: Run) -> Iterator[Change]:
                 yield Change(row, measure, before[row.key][measure], value)
 
 
-def only_in(results: Run, other: Run) -> list[Row]:
+def only_in(results: Results, other: Results) -> list[Row]:
     """Rows that the other run has not."""
     known = {row.key for row in other.rows}
     return [row for row in results.rows if row.key not in known]
 
 
-def compare(old: Run, new: Run) -> str:
+def compare(old: Results, new: Results) -> str:
     """The comparison as lines of text."""
     lines = []
     if old.machine["cpu"] != new.machine["cpu"]:
@@ -111,18 +86,18 @@ def compare(old: Run, new: Run) -> str:
     return "\n".join(lines)
 
 
-def read(path: Path) -> Run:
+def read(path: Path) -> Results:
     """Read results of any of these benches.
 
     Raises:
         ValueError: no such file, or not one that a bench wrote.
     """
-    kinds: dict[str, Callable[[Mapping[str, Any]], Run]] = {
-        FORMAT: Results.from_dict,
-        ops_report.FORMAT: ops_report.Results.from_dict,
-        gpu_search_report.FORMAT: gpu_search_report.Results.from_dict,
-    }
-    return read_results(path, kinds)
+    kinds: tuple[type[Results], ...] = (
+        engine_report.Results,
+        ops_report.Results,
+        gpu_search_report.Results,
+    )
+    return read_results(path, {kind.FORMAT: kind.from_dict for kind in kinds})
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import hashcore
+from bench.kept import Outcome, Timing
 from bench.limits import Limits, Part
-from bench.report import Outcome, Row, Timing
+from bench.report import Row
 from bench.workloads import BANDWIDTH, ISSUE_LIMIT, SLICED_LIMIT, Search, Workload
 from hashcore import _core
 

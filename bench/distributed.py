@@ -24,8 +24,9 @@ import ray
 
 import hashcore
 from bench.green import is_green
+from bench.kept import write_results
 from bench.machine import machine
-from bench.report import table, write_results
+from bench.page import table
 from hashcore.distributed.ray import ShardedIndex, build
 
 BENCH = Path(__file__).parent

@@ -1,66 +1,30 @@
-"""The results of a run: rows and limits, as JSON for machines and as Markdown for people."""
+"""The results of the engine: rows and limits, as JSON for machines and as Markdown for people."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from bench import kept
+from bench.kept import Outcome, Timing
 from bench.limits import Limits
+from bench.page import giga, names_in, sections, shares_of, table, verdict
 
-FORMAT = "hashcore bench results 1"
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One contender: the median of its rounds.
-
-    Attributes:
-        seconds: of one run.
-        per_second: the row's unit of work a second.
-        ratio: hashcore's rate over this one; 1 for hashcore itself.
-    """
-
-    seconds: float
-    per_second: float
-    ratio: float = 1.0
+_ABOUT = (
+    "Medians of rounds in which the contenders take turns, one run, random codes; one thread "
+    "each where nothing else is said. A ratio is hashcore's rate over the peer's. Ratios and "
+    "shares are what to compare: absolute figures belong to the machine and the hour."
+)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A target and the value that was reached."""
-
-    measure: str
-    at_least: float
-    reached: float
-
-    @property
-    def met(self) -> bool:
-        """Whether the value is at least what was asked."""
-        return self.reached >= self.at_least
-
-
-def row_fields(found: Mapping[str, Any], contender: Callable[..., object]) -> dict[str, Any]:
-    """What ``asdict`` made of a row, its parts read again: contenders by `contender`."""
-    return {
-        **found,
-        "hashcore": contender(**found["hashcore"]),
-        "peers": {name: contender(**peer) for name, peer in found["peers"].items()},
-        "targets": tuple(Outcome(**outcome) for outcome in found["targets"]),
-    }
-
-
-@dataclass(frozen=True)
-class Row:
+class Row(kept.Row):
     """What one workload showed.
 
     Attributes:
         unit: what ``per_second`` counts: ``pairs``, ``B`` or ``ids``.
         level: instruction-set level that ran.
-        shares: hashcore's rate over a limit of the machine, by the limit's name.
     """
 
     table: str
@@ -74,32 +38,18 @@ class Row:
     shares: Mapping[str, float] = field(default_factory=dict)
     targets: tuple[Outcome, ...] = ()
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two rows of two runs the same row."""
-        return self.table, self.workload
-
-    def measures(self) -> dict[str, float]:
-        """Every ratio and share by name: what may be compared between runs."""
-        return {name: peer.ratio for name, peer in self.peers.items()} | dict(self.shares)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Row:
-        """Read what ``asdict`` made of a row."""
-        return cls(**row_fields(found, Timing))
+    contender = Timing
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(kept.Results):
     """A run: what it ran on, what that can do, what came out."""
 
     machine: Mapping[str, Any]
     limits: Limits
     rows: tuple[Row, ...]
 
-    def write(self, folder: Path) -> None:
-        """Write ``engine.json`` and ``engine.md``."""
-        write_results(folder / "engine", {"format": FORMAT, **asdict(self)}, markdown(self))
+    FORMAT: ClassVar[str] = "hashcore bench results 1"
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Results:
@@ -110,45 +60,23 @@ class Results:
             rows=tuple(Row.from_dict(row) for row in found["rows"]),
         )
 
-    @classmethod
-    def read(cls, path: Path) -> Results:
-        """Read ``engine.json``.
-
-        Raises:
-            ValueError: no such file, or not one that ``write`` wrote.
-        """
-        return read_results(path, {FORMAT: cls.from_dict})
-
-
-def write_results(path: Path, content: Mapping[str, Any], page: str) -> None:
-    """Write what was measured as ``path.json``, and as ``path.md`` for people."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_name(f"{path.name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    path.with_name(f"{path.name}.md").write_text(page)
-
-
-def read_results(path: Path, parsers: Mapping[str, Callable[[Mapping[str, Any]], T]]) -> T:
-    """Read JSON of one of some formats, by its name.
-
-    Raises:
-        ValueError: no such file, another format, or a field too many or too few.
-    """
-    expected = f"{path}: expected results that python -m bench wrote"
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{expected}; got {error}") from None
-    if not isinstance(found, dict) or found.get("format") not in parsers:
-        raise ValueError(f"{expected}; got another kind of JSON")
-    try:
-        return parsers[found["format"]](found)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{expected}; got one that lacks or adds {error}") from None
-
-
-def giga(rate: float) -> str:
-    """A rate in billions, three digits."""
-    return f"{rate / 1e9:.3g}" if rate < 1e12 else f"{rate / 1e9:,.0f}"
+    def markdown(self) -> str:
+        """The figures for people, machine included."""
+        machine = self.machine
+        lines = [
+            "# The engine beside its peers",
+            "",
+            _ABOUT,
+            "",
+            f"CPU {machine['cpu']}, {machine['threads']} threads, level {machine['isa']}, "
+            f"FAISS {machine['faiss']} (level {machine['faiss_level']}).",
+            "",
+            *sections(self.rows, _table),
+            "## Limits of the machine",
+            "",
+            *_limits(self.limits),
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def shown_unit(unit: str) -> str:
@@ -159,16 +87,6 @@ def shown_unit(unit: str) -> str:
 def shown_rate(rate: float, unit: str) -> str:
     """A rate in its shown unit."""
     return f"{rate:,.3g}" if unit == "ids" else giga(rate)
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """Lines of a Markdown table; the first column is text, the others are figures."""
-    names = list(header)
-    return [
-        f"| {' | '.join(names)} |",
-        "|---" + "|---:" * (len(names) - 1) + "|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
 
 
 def describe(row: Row) -> str:
@@ -184,61 +102,9 @@ def describe(row: Row) -> str:
     return "; ".join(parts + [verdict(outcome) for outcome in row.targets])
 
 
-def verdict(outcome: Outcome) -> str:
-    """Whether a target is met, as text."""
-    asked = outcome.at_least
-    shown = f"{asked:.0%}" if asked < 1 else f"{asked:g}x"
-    return f"{'met' if outcome.met else 'MISSED'}: {outcome.measure} {shown}"
-
-
-def markdown(results: Results) -> str:
-    """The figures as Markdown, machine included."""
-    machine = results.machine
-    lines = [
-        "# The engine beside its peers",
-        "",
-        "Medians of rounds in which the contenders take turns, one run, random codes; one thread "
-        "each where nothing else is said. A ratio is hashcore's rate over the peer's. Ratios and "
-        "shares are what to compare: absolute figures belong to the machine and the hour.",
-        "",
-        f"CPU {machine['cpu']}, {machine['threads']} threads, level {machine['isa']}, "
-        f"FAISS {machine['faiss']} (level {machine['faiss_level']}).",
-        "",
-    ]
-    lines += targets_section(
-        [
-            (f"{row.table}: {row.workload}", outcome)
-            for row in results.rows
-            for outcome in row.targets
-        ]
-    )
-    for name in dict.fromkeys(row.table for row in results.rows):
-        rows = [row for row in results.rows if row.table == name]
-        lines += [f"## {name}", "", *_rows(rows), ""]
-    lines += ["## Limits of the machine", "", *_limits(results.limits)]
-    return "\n".join(lines) + "\n"
-
-
-def targets_section(outcomes: Sequence[tuple[str, Outcome]]) -> list[str]:
-    """Lines that show each target of each named row; none where there is no target."""
-
-    def cell(outcome: Outcome) -> str:
-        reached, asked = outcome.reached, outcome.at_least
-        return f"{reached:.0%} of {asked:.0%}" if asked < 1 else f"{reached:.1f} of {asked:g}"
-
-    if not outcomes:
-        return []
-    rows = table(
-        ("workload", "measure", "reached", "met"),
-        ((name, o.measure, cell(o), "yes" if o.met else "no") for name, o in outcomes),
-    )
-    met = sum(outcome.met for _, outcome in outcomes)
-    return [f"## Targets: {met} of {len(outcomes)} met", "", *rows, ""]
-
-
-def _rows(rows: list[Row]) -> list[str]:
-    peers = list(dict.fromkeys(name for row in rows for name in row.peers))
-    shares = list(dict.fromkeys(name for row in rows for name in row.shares))
+def _table(rows: list[Row]) -> list[str]:
+    peers = names_in(row.peers for row in rows)
+    shares = names_in(row.shares for row in rows)
 
     def cells(row: Row) -> Iterable[str]:
         yield row.workload
@@ -246,8 +112,7 @@ def _rows(rows: list[Row]) -> list[str]:
         for name in peers:
             peer = row.peers.get(name)
             yield f"{peer.ratio:.3g}x ({shown_rate(peer.per_second, row.unit)})" if peer else ""
-        for name in shares:
-            yield f"{row.shares[name]:.0%}" if name in row.shares else ""
+        yield from shares_of(row, shares)
 
     unit = shown_unit(rows[0].unit)
     header = ["workload", f"hashcore, {unit}"]

@@ -14,10 +14,10 @@ from bench.gpu_search.contenders import PEERS, Ours, own_peers
 from bench.gpu_search.peers import Nearest, Peer, count_bits, words_of
 from bench.gpu_search.report import Row
 from bench.gpu_search.workloads import HASHCORE, GpuSearch
+from bench.kept import Outcome, Timing
 from bench.ops.contest import take_turns
 from bench.ops.devices import Run
 from bench.ops.steps import AnswersDifferError
-from bench.report import Outcome, Timing
 
 _CHECKED = 16  # queries of which distances are measured again
 

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from bench import kept
 from bench.gpu_search.ceilings import Ceilings, shown
-from bench.ops.report import figure
-from bench.report import (
-    Outcome,
-    Timing,
-    giga,
-    read_results,
-    row_fields,
-    table,
-    targets_section,
-    verdict,
-    write_results,
-)
+from bench.kept import Outcome, Timing
+from bench.page import figure, giga, names_in, sections, shares_of, table, verdict
 
-FORMAT = "hashcore GPU search bench results 1"
+_ABOUT = (
+    "The k nearest codes, k = 10 where nothing else is said; codes, queries and results lie on "
+    "the device. Medians of rounds in which the contenders take turns, timed by events, one "
+    "run; before that, distances are seen to be the same. A ratio is hashcore's rate over the "
+    "peer's, in pairs of a query and a code; a peer that is slow was asked for fewer queries, "
+    "as noted. Shares are of what the device did at most in micro-benchmarks of the same run."
+)
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(kept.Row):
     """What one search showed.
 
     Attributes:
         scan: that made its passes.
         queries: of peers that were asked for fewer.
         absent: why a peer did not take part, by its name.
-        shares: hashcore's rate over a limit of the device, by the limit's name.
     """
 
     table: str
@@ -45,32 +40,18 @@ class Row:
     shares: Mapping[str, float] = field(default_factory=dict)
     targets: tuple[Outcome, ...] = ()
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two rows of two runs the same row."""
-        return self.table, self.workload
-
-    def measures(self) -> dict[str, float]:
-        """Every ratio and share by name: what may be compared between runs."""
-        return {name: peer.ratio for name, peer in self.peers.items()} | dict(self.shares)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Row:
-        """Read what ``asdict`` made of a row."""
-        return cls(**row_fields(found, Timing))
+    contender = Timing
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(kept.Results):
     """A run: what it ran on, what that can do, what came out."""
 
     machine: Mapping[str, Any]
     ceilings: Ceilings
     rows: tuple[Row, ...]
 
-    def write(self, folder: Path, name: str) -> None:
-        """Write ``name.json`` and ``name.md``."""
-        write_results(folder / name, {"format": FORMAT, **asdict(self)}, markdown(self))
+    FORMAT: ClassVar[str] = "hashcore GPU search bench results 1"
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Results:
@@ -81,14 +62,24 @@ class Results:
             tuple(Row.from_dict(row) for row in found["rows"]),
         )
 
-    @classmethod
-    def read(cls, path: Path) -> Results:
-        """Read a file that ``write`` wrote.
-
-        Raises:
-            ValueError: no such file, or not one that ``write`` wrote.
-        """
-        return read_results(path, {FORMAT: cls.from_dict})
+    def markdown(self) -> str:
+        """The figures for people, machine included."""
+        machine = self.machine
+        lines = [
+            "# The search on a GPU beside other ways to search there",
+            "",
+            _ABOUT,
+            "",
+            f"{machine['device']}, driver {machine['driver']}, clocks {machine['clocks']}, "
+            f"PyTorch {machine['torch']}, CuPy {machine['cupy']}.",
+            "",
+            "Limits: "
+            + ", ".join(f"{rate} {name}" for name, rate in shown(asdict(self.ceilings)))
+            + ".",
+            "",
+            *sections(self.rows, _table),
+        ]
+        return "\n".join(lines)
 
 
 def milliseconds(seconds: float) -> str:
@@ -108,37 +99,9 @@ def describe(row: Row) -> str:
     return "; ".join(parts + [verdict(outcome) for outcome in row.targets])
 
 
-def markdown(results: Results) -> str:
-    """The figures as Markdown, machine included."""
-    machine = results.machine
-    lines = [
-        "# The search on a GPU beside other ways to search there",
-        "",
-        "The k nearest codes, k = 10 where nothing else is said; codes, queries and results lie on "
-        "the device. Medians of rounds in which the contenders take turns, timed by events, one "
-        "run; before that, distances are seen to be the same. A ratio is hashcore's rate over the "
-        "peer's, in pairs of a query and a code; a peer that is slow was asked for fewer queries, "
-        "as noted. Shares are of what the device did at most in micro-benchmarks of the same run.",
-        "",
-        f"{machine['device']}, driver {machine['driver']}, clocks {machine['clocks']}, "
-        f"PyTorch {machine['torch']}, CuPy {machine['cupy']}.",
-        "",
-        "Limits: "
-        + ", ".join(f"{rate} {name}" for name, rate in shown(asdict(results.ceilings)))
-        + ".",
-        "",
-        *targets_section(
-            [(f"{row.table}: {row.workload}", each) for row in results.rows for each in row.targets]
-        ),
-    ]
-    for name in dict.fromkeys(row.table for row in results.rows):
-        lines += [f"## {name}", "", *_rows([r for r in results.rows if r.table == name]), ""]
-    return "\n".join(lines)
-
-
-def _rows(rows: list[Row]) -> list[str]:
-    peers = list(dict.fromkeys(name for row in rows for name in (*row.peers, *row.absent)))
-    shares = list(dict.fromkeys(name for row in rows for name in row.shares))
+def _table(rows: list[Row]) -> list[str]:
+    peers = names_in((*row.peers, *row.absent) for row in rows)
+    shares = names_in(row.shares for row in rows)
 
     def of_peer(row: Row, name: str) -> str:
         peer = row.peers.get(name)
@@ -154,8 +117,7 @@ def _rows(rows: list[Row]) -> list[str]:
         yield row.scan
         for name in peers:
             yield of_peer(row, name)
-        for name in shares:
-            yield f"{row.shares[name]:.0%}" if name in row.shares else ""
+        yield from shares_of(row, shares)
 
     header = ["workload", "hashcore", "Gpairs/s", "scan"]
     header += [f"over {name} (its Gpairs/s)" for name in peers]

@@ -18,8 +18,9 @@ from bench.integrations.cost import (
     Cost,
     measure,
 )
+from bench.kept import write_results
 from bench.machine import machine
-from bench.report import table, write_results
+from bench.page import table
 
 FORMAT = "hashcore integration results 1"
 RESULTS = Path(__file__).parents[1] / "results"

@@ -9,12 +9,12 @@ from functools import partial
 
 import torch
 
+from bench.kept import Outcome
 from bench.ops.contenders import OPS
 from bench.ops.devices import Device, Run
 from bench.ops.report import Cost, Row
 from bench.ops.steps import Answer, AnswersDifferError, check_same, draw, run
 from bench.ops.workloads import COPY, HASHCORE, MEMORY, MEMORY_LIMIT, PACKING, Step
-from bench.report import Outcome
 
 # Seconds: a turn is at least this long, a contender's turns in all about that long, and what takes
 # longer than the last runs once and is not run again for its memory.

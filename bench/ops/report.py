@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
-from bench.report import (
-    Outcome,
-    read_results,
-    row_fields,
-    table,
-    targets_section,
-    verdict,
-    write_results,
+from bench import kept
+from bench.kept import Outcome
+from bench.page import figure, names_in, sections, shares_of, table, verdict
+
+_ABOUT = (
+    "One forward and backward pass in float32, cosine distances where there are distances. "
+    "Medians of rounds in which the contenders take turns, one run; before they are timed, "
+    "loss and gradients are seen to be the same. A ratio is the peer's time over hashcore's; "
+    "memory is the peak of one pass beyond what was there before. Ratios are what to compare: "
+    "absolute figures belong to the machine and the hour."
 )
-
-FORMAT = "hashcore ops bench results 1"
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,11 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(kept.Row):
     """What one workload showed.
 
     Attributes:
         absent: why a peer did not take part, by its name.
-        shares: hashcore's rate over a limit of the machine, by the limit's name.
     """
 
     table: str
@@ -51,55 +49,46 @@ class Row:
     shares: Mapping[str, float] = field(default_factory=dict)
     targets: tuple[Outcome, ...] = ()
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two rows of two runs the same row."""
-        return self.table, self.workload
+    contender = Cost
 
-    def measures(self) -> dict[str, float]:
-        """Every peer's time over hashcore's, and every share: what may be compared between runs."""
-        ratios = {name: cost.seconds / self.hashcore.seconds for name, cost in self.peers.items()}
-        return ratios | dict(self.shares)
+    def ratios(self) -> dict[str, float]:
+        """Every peer's time over hashcore's."""
+        return {name: cost.seconds / self.hashcore.seconds for name, cost in self.peers.items()}
 
     def judged(self, targets: tuple[Outcome, ...]) -> Self:
         """The row with its targets."""
         return replace(self, targets=targets)
 
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Row:
-        """Read what ``asdict`` made of a row."""
-        return cls(**row_fields(found, Cost))
-
 
 @dataclass(frozen=True)
-class Results:
+class Results(kept.Results):
     """A run: what it ran on, what came out."""
 
     machine: Mapping[str, Any]
     rows: tuple[Row, ...]
 
-    def write(self, folder: Path, name: str) -> None:
-        """Write ``name.json`` and ``name.md``."""
-        write_results(folder / name, {"format": FORMAT, **asdict(self)}, markdown(self))
+    FORMAT: ClassVar[str] = "hashcore ops bench results 1"
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Results:
         """Read what ``write`` wrote."""
         return cls(found["machine"], tuple(Row.from_dict(row) for row in found["rows"]))
 
-    @classmethod
-    def read(cls, path: Path) -> Results:
-        """Read a file that ``write`` wrote.
-
-        Raises:
-            ValueError: no such file, or not one that ``write`` wrote.
-        """
-        return read_results(path, {FORMAT: cls.from_dict})
-
-
-def figure(value: float) -> str:
-    """Three digits, or all before the point."""
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    def markdown(self) -> str:
+        """The figures for people, machine included."""
+        machine = self.machine
+        lines = [
+            "# The training ops beside other ways to compute the same",
+            "",
+            _ABOUT,
+            "",
+            f"{machine['device']}, {machine['threads_used']} threads each, level {machine['isa']}, "
+            f"PyTorch {machine['torch']}, "
+            f"pytorch-metric-learning {machine['pytorch-metric-learning']}.",
+            "",
+            *sections(self.rows, _table),
+        ]
+        return "\n".join(lines)
 
 
 def shown(cost: Cost) -> str:
@@ -115,7 +104,7 @@ def megabytes(count: int) -> str:
 
 def describe(row: Row) -> str:
     """A row as one line of text."""
-    ratios = row.measures()
+    ratios = row.ratios()
     parts = [f"{row.workload}: {shown(row.hashcore)}"]
     parts += [f"{figure(ratios[name])}x {name} ({shown(cost)})" for name, cost in row.peers.items()]
     parts += [f"{name} {reason}" for name, reason in row.absent.items()]
@@ -123,44 +112,18 @@ def describe(row: Row) -> str:
     return "; ".join(parts + [verdict(outcome) for outcome in row.targets])
 
 
-def markdown(results: Results) -> str:
-    """The figures as Markdown, machine included."""
-    machine = results.machine
-    lines = [
-        "# The training ops beside other ways to compute the same",
-        "",
-        "One forward and backward pass in float32, cosine distances where there are distances. "
-        "Medians of rounds in which the contenders take turns, one run; before they are timed, "
-        "loss and gradients are seen to be the same. A ratio is the peer's time over hashcore's; "
-        "memory is the peak of one pass beyond what was there before. Ratios are what to compare: "
-        "absolute figures belong to the machine and the hour.",
-        "",
-        f"{machine['device']}, {machine['threads_used']} threads each, level {machine['isa']}, "
-        f"PyTorch {machine['torch']}, "
-        f"pytorch-metric-learning {machine['pytorch-metric-learning']}.",
-        "",
-        *targets_section(
-            [(f"{row.table}: {row.workload}", each) for row in results.rows for each in row.targets]
-        ),
-    ]
-    for name in dict.fromkeys(row.table for row in results.rows):
-        lines += [f"## {name}", "", *_rows([r for r in results.rows if r.table == name]), ""]
-    return "\n".join(lines)
-
-
-def _rows(rows: list[Row]) -> list[str]:
-    peers = list(dict.fromkeys(name for row in rows for name in (*row.peers, *row.absent)))
-    shares = list(dict.fromkeys(name for row in rows for name in row.shares))
+def _table(rows: list[Row]) -> list[str]:
+    peers = names_in((*row.peers, *row.absent) for row in rows)
+    shares = names_in(row.shares for row in rows)
 
     def cells(row: Row) -> Iterable[str]:
-        ratios = row.measures()
+        ratios = row.ratios()
         yield row.workload
         yield shown(row.hashcore)
         for name in peers:
             cost = row.peers.get(name)
             yield f"{figure(ratios[name])}x ({shown(cost)})" if cost else row.absent.get(name, "")
-        for name in shares:
-            yield f"{row.shares[name]:.0%}" if name in row.shares else ""
+        yield from shares_of(row, shares)
 
     header = ["workload", "hashcore", *(f"over {name}" for name in peers)]
     return table(header + [f"of {name}" for name in shares], map(cells, rows))

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.kept import write_results
 from bench.out_of_core.build import Build
 from bench.out_of_core.multi_hash import MultiHash
 from bench.out_of_core.room import GIB
 from bench.out_of_core.search import Searches, SearchFigures
-from bench.report import table, write_results
+from bench.page import table
 
 FORMAT = "hashcore out-of-core results 1"
 NEXT_TO_NOTHING = 0.01  # of the file, still cached when it was given up

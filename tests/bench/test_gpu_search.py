@@ -23,7 +23,7 @@ from bench.gpu_search.contenders import PEERS, Entry, forced_scan
 from bench.gpu_search.contest import check_ours, check_same, measure
 from bench.gpu_search.inputs import draw
 from bench.gpu_search.peers import CUPY_SOURCE, Gemm, Nearest, Peer, Xor, count_bits, signs_of
-from bench.gpu_search.report import Results, Row, describe, markdown
+from bench.gpu_search.report import Results, Row, describe
 from bench.gpu_search.workloads import (
     B1_LIMIT,
     COMPARE_LIMIT,
@@ -42,9 +42,9 @@ from bench.gpu_search.workloads import (
     rate_of,
     searches,
 )
+from bench.kept import Outcome, Timing
 from bench.ops.devices import Run
 from bench.ops.steps import AnswersDifferError
-from bench.report import Outcome, Timing
 from bench.workloads import BANDWIDTH, Target
 from torch import Tensor
 
@@ -365,14 +365,14 @@ RESULTS = Results(MACHINE, CEILINGS, (ROW, replace(ROW, table="Other", peers={},
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     RESULTS.write(tmp_path / "new", "search-gpu")
     assert Results.read(tmp_path / "new" / "search-gpu.json") == RESULTS
-    assert (tmp_path / "new" / "search-gpu.md").read_text() == markdown(RESULTS)
+    assert (tmp_path / "new" / "search-gpu.md").read_text() == RESULTS.markdown()
     (tmp_path / "other.json").write_text('{"format": "another"}')
     with pytest.raises(ValueError, match="another kind of JSON"):
         Results.read(tmp_path / "other.json")
 
 
 def test_the_table_holds_every_figure_and_verdict() -> None:
-    lines = markdown(RESULTS).splitlines()
+    lines = RESULTS.markdown().splitlines()
     machine = "A GPU, driver 13.0, clocks 1980 MHz of 1980 MHz, memory 3201 MHz, PyTorch 2.0, "
     assert machine + "CuPy absent." in lines
     assert (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from bench.kept import Outcome
 from bench.ops import __main__ as command
 from bench.ops import contest as contest_module
 from bench.ops import peers as peers_module
@@ -18,7 +19,7 @@ from bench.ops.contenders import OPS, Compute, Op, Peer
 from bench.ops.contest import measure, take_turns
 from bench.ops.devices import Cpu, Run
 from bench.ops.peers import Batch
-from bench.ops.report import Cost, Results, Row, describe, markdown
+from bench.ops.report import Cost, Results, Row, describe
 from bench.ops.steps import AnswersDifferError, check_same, draw, run
 from bench.ops.workloads import (
     ALL,
@@ -41,7 +42,6 @@ from bench.ops.workloads import (
     steps_on,
 )
 from bench.out_of_core import memory
-from bench.report import Outcome
 from bench.workloads import Target
 from torch import Tensor
 
@@ -291,7 +291,7 @@ RESULTS = Results(
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     RESULTS.write(tmp_path / "new", "ops")
     assert Results.read(tmp_path / "new" / "ops.json") == RESULTS
-    assert (tmp_path / "new" / "ops.md").read_text() == markdown(RESULTS)
+    assert (tmp_path / "new" / "ops.md").read_text() == RESULTS.markdown()
     content = json.loads((tmp_path / "new" / "ops.json").read_text())
     (tmp_path / "other.json").write_text(json.dumps({**content, "format": "another"}))
     with pytest.raises(ValueError, match="another kind of JSON"):
@@ -299,7 +299,7 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_the_table_holds_every_figure_and_verdict() -> None:
-    lines = markdown(RESULTS).splitlines()
+    lines = RESULTS.markdown().splitlines()
     assert "A GPU, 2 threads each, level avx2, PyTorch 2.0, pytorch-metric-learning 2.9." in lines
     assert "## Targets: 1 of 2 met" in lines
     assert f"| {ALL}: B = 128 | sorted | 5.0 of 6 | no |" in lines

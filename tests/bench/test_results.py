@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from bench.kept import Outcome, Timing
 from bench.limits import Limits, ScanLimits
-from bench.report import Outcome, Results, Row, Timing, markdown
+from bench.report import Results, Row
 
 from bench import compare
 
@@ -53,18 +54,16 @@ def results(*rows: Row, cpu: str = "A CPU") -> Results:
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     written = results(row("64 bits", {"FAISS": 3.0}, {"issue limit": 0.8}), row("128 bits", {}))
-    written.write(tmp_path / "new" / "folder")
+    written.write(tmp_path / "new" / "folder", "engine")
     assert Results.read(tmp_path / "new" / "folder" / "engine.json") == written
 
 
 def test_the_table_holds_every_figure_and_verdict() -> None:
-    text = markdown(
-        results(
-            row("64 bits", {"FAISS": 3.0}, {"issue limit": 0.8}),
-            row("128 bits", {"Numba": 1.5}),
-        )
+    written = results(
+        row("64 bits", {"FAISS": 3.0}, {"issue limit": 0.8}),
+        row("128 bits", {"Numba": 1.5}),
     )
-    lines = text.splitlines()
+    lines = written.markdown().splitlines()
     assert "## Targets: 1 of 2 met" in lines
     assert "| Batched kNN: 64 bits | FAISS | 3.0 of 2 | yes |" in lines
     assert "| Batched kNN: 128 bits | Numba | 1.5 of 2 | no |" in lines
@@ -98,7 +97,7 @@ def test_a_missing_or_foreign_file_is_one_line(
 
 
 def test_a_row_that_lacks_a_field_is_refused(tmp_path: Path) -> None:
-    results(row("64 bits", {})).write(tmp_path)
+    results(row("64 bits", {})).write(tmp_path, "engine")
     path = tmp_path / "engine.json"
     content = json.loads(path.read_text())
     del content["rows"][0]["unit"]
@@ -136,7 +135,7 @@ def test_rows_of_one_run_alone_are_named() -> None:
 def test_the_command_prints_or_says_what_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results(row("w", {"FAISS": 2.0})).write(tmp_path)
+    results(row("w", {"FAISS": 2.0})).write(tmp_path, "engine")
     good, missing = str(tmp_path / "engine.json"), str(tmp_path / "none.json")
     monkeypatch.setattr("sys.argv", ["compare", good, good])
     compare.main()
