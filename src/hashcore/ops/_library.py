@@ -70,8 +70,7 @@ def register(
         tensors = [x for x in arguments if isinstance(x, Tensor)]
         if _is_looked_on(tensors):
             return op(*arguments)
-        wants_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
-        return (differentiable if wants_gradient else kernel)(*arguments)
+        return (differentiable if differentiates(*tensors) else kernel)(*arguments)
 
     return call
 
@@ -103,42 +102,47 @@ def _is_looked_on(tensors: list[Tensor]) -> bool:
     )
 
 
-def register_loss_of_pairs(
-    schema: str, cpu: Callable[..., Any], cuda: Callable[..., Any]
+def register_loss(
+    schema: str, *, batches: int, cpu: Callable[..., Any], cuda: Callable[..., Any]
 ) -> Callable[..., Any]:
     """Make an op that gives a loss and its gradients at once.
 
     Args:
-        schema: of two batches first, `[B, K]` and `[N, K]`, and last whether to differentiate. The
-            results are the loss and what it is differentiated to by each batch.
+        schema: of the batches that the loss is differentiated by first, and last whether it is.
+            The results are the loss and its gradient by each of those.
+        batches: how many they are.
         cpu: as of `register`.
         cuda: as of `register`.
 
     Returns:
         As of `register`.
     """
-    others = schema.partition("->")[0].count(",") - 1
+    arguments = schema.partition("->")[0].count(",") + 1
 
-    def shapes(a: Tensor, b: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def shapes(*of: Any) -> tuple[Tensor, ...]:
         def gradient(x: Tensor) -> Tensor:
-            if not rest[-1]:
+            if not of[-1]:
                 return x.new_empty(0)
             return torch.empty_like(x, memory_format=torch.contiguous_format)
 
-        return a.new_empty(()), gradient(a), gradient(b)
+        return of[0].new_empty(()), *map(gradient, of[:batches])
 
-    def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.save_for_backward(*output[1:])
         ctx.set_materialize_grads(False)
 
     def scale(ctx: Any, of_loss: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-        nothing = (None,) * others
         if of_loss is None:
-            return (None, None, *nothing)
-        of_a, of_b = ctx.saved_tensors
-        return (of_loss * of_a, of_loss * of_b, *nothing)
+            return (None,) * arguments
+        scaled = (of_loss * gradient for gradient in ctx.saved_tensors)
+        return (*scaled, *(None,) * (arguments - batches))
 
     return register(schema, cpu=cpu, cuda=cuda, shapes=shapes, gradients=scale, save=save)
+
+
+def differentiates(*batches: Tensor) -> bool:
+    """Whether a loss of these is to be differentiated."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in batches)
 
 
 def product_blocks(a: Tensor, c: Tensor) -> Iterator[tuple[slice, Tensor]]:

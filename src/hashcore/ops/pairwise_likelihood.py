@@ -11,10 +11,11 @@ from hashcore.ops._library import (
     add_pair_gradients,
     check_labels,
     check_rows,
+    differentiates,
     has_kernel,
     label_bits,
     product_blocks,
-    register_loss_of_pairs,
+    register_loss,
     wide,
 )
 
@@ -51,9 +52,7 @@ def pairwise_likelihood_loss(
     if not has_kernel(u, v):
         return pairwise_likelihood_loss_reference(u, v, u_labels, v_labels, scale=scale)
     a, b = wide(u), wide(v)
-    loss: Tensor = _pairwise_likelihood(
-        a, b, u_labels, v_labels, scale, a.requires_grad or b.requires_grad
-    )[0]
+    loss: Tensor = _pairwise_likelihood(a, b, u_labels, v_labels, scale, differentiates(a, b))[0]
     return loss
 
 
@@ -83,9 +82,10 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     return a.new_tensor(loss / pairs), of_a.mul_(scale / pairs), of_b.mul_(scale / pairs)
 
 
-_pairwise_likelihood = register_loss_of_pairs(
+_pairwise_likelihood = register_loss(
     "pairwise_likelihood(Tensor u, Tensor v, Tensor u_labels, Tensor v_labels, float scale, "
     "bool differentiate) -> (Tensor, Tensor, Tensor)",
+    batches=2,
     cpu=_on_cpu,
     cuda=_on_cuda.pairwise_likelihood,
 )

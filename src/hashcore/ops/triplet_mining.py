@@ -14,10 +14,11 @@ from hashcore.ops._library import (
     add_pair_gradients,
     check_labels,
     check_rows,
+    differentiates,
     has_kernel,
     label_bits,
     product_blocks,
-    register_loss_of_pairs,
+    register_loss,
     wide,
 )
 
@@ -102,7 +103,7 @@ def triplet_mining_loss(
         weighting is not None,
         penalty,
         exclude_self,
-        a.requires_grad or c.requires_grad,
+        differentiates(a, c),
     )[0]
     return loss
 
@@ -278,11 +279,12 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     return value, of_a, of_c
 
 
-_triplet_mining = register_loss_of_pairs(
+_triplet_mining = register_loss(
     "triplet_mining(Tensor anchors, Tensor candidates, Tensor anchor_labels, "
     "Tensor candidate_labels, float margin, str mining, bool squared, bool graded, "
     "bool weighted, str penalty, bool exclude_self, bool differentiate) "
     "-> (Tensor, Tensor, Tensor)",
+    batches=2,
     cpu=_on_cpu,
     cuda=_on_cuda.triplet_mining,
 )
