@@ -158,11 +158,14 @@ def test_relaxed_sign(
         assert x.grad is not None
         return terms.detach(), x.grad
 
-    def run_loss(f: Callable[..., Tensor], targets: Tensor | None) -> tuple[Tensor, Tensor]:
+    def run_loss(
+        f: Callable[..., Tensor], targets: Tensor | None, decorrelation_weight: float
+    ) -> tuple[Tensor, Tensor]:
         x = u.clone().requires_grad_()
         rule = {"relaxation": relaxation, "beta": beta, "margin": 0.8}
-        loss = f(x, targets, **rule, excess_weight=0.3, decorrelation_weight=0.6)
-        loss.backward()  # type: ignore[no-untyped-call]
+        others = {"excess_weight": 0.3, "balance_weight": 0.2}
+        loss = f(x, targets, **rule, **others, decorrelation_weight=decorrelation_weight)
+        (3 * loss).backward()  # type: ignore[no-untyped-call]
         assert x.grad is not None
         return loss.detach(), x.grad
 
@@ -170,8 +173,10 @@ def test_relaxed_sign(
     for targets in (None, t):
         found = run(ops.relaxed_sign_terms, targets)
         agree(found, run(ops.relaxed_sign_terms_reference, targets), tolerance)
-        found = run_loss(ops.relaxed_sign_loss, targets)
-        agree(found, run_loss(ops.relaxed_sign_loss_reference, targets), tolerance)
+        for weight in (0.0, 0.6):
+            found = run_loss(ops.relaxed_sign_loss, targets, weight)
+            plain = run_loss(ops.relaxed_sign_loss_reference, targets, weight)
+            agree(found, plain, tolerance)
 
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -203,7 +208,8 @@ def test_a_cuda_graph_holds_every_op() -> None:
         ]
         likelihood = ops.pairwise_likelihood_loss(a, c, labels, other_labels)
         of_signs = ops.relaxed_sign_loss(a, beta=1.5, balance_weight=0.2, decorrelation_weight=0.3)
-        loss = torch.stack([*triplets, likelihood, of_signs])
+        balance = ops.relaxed_sign_terms(a, beta=1.5).balance
+        loss = torch.stack([*triplets, likelihood, of_signs, balance])
         (of_a,) = torch.autograd.grad(loss.sum(), a)
         return loss.detach(), of_a, ops.pack_sign(a)
 

@@ -14,6 +14,7 @@ from hashcore.ops._library import constant
 LABELS = torch.nn.functional.one_hot(torch.arange(6) % 3, 3).bool()
 U = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 V = torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+WEIGHTS = torch.tensor([0.7, 0.3, 0.5, 0.2])
 TRIPLETS = (LABELS, LABELS, 0.2, "all", False, True, True, "hinge", False)
 CALLS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "pack_sign": ((U,),),
@@ -26,8 +27,13 @@ CALLS: dict[str, tuple[tuple[Any, ...], ...]] = {
         (U.clone().requires_grad_(), V.clone().requires_grad_(), LABELS, LABELS, 0.5, True),
     ),
     "relaxed_sign": (
-        (U.clone().requires_grad_(), None, "power_1", 1.0, 0.0, False),
-        (U.clone().requires_grad_(), V.sign(), "polarisation", 1.0, 2.0, True),
+        (U, None, WEIGHTS, "power_1", 1.0, 0.0, 0.0, False),
+        (U.clone().requires_grad_(), None, WEIGHTS, "power_1", 1.0, 0.0, 0.3, True),
+        (U.clone().requires_grad_(), V.sign(), WEIGHTS, "polarisation", 1.0, 2.0, 0.3, True),
+    ),
+    "relaxed_sign_terms": (
+        (U.clone().requires_grad_(), None, "power_1", 1.0, 0.0),
+        (U.clone().requires_grad_(), V.sign(), "polarisation", 1.0, 2.0),
     ),
 }
 
@@ -43,7 +49,8 @@ def losses(u: Tensor, v: Tensor) -> Tensor:
     return (
         ops.triplet_mining_loss(u, v, LABELS, LABELS, margin=0.2, weighting="ndcg")
         + ops.pairwise_likelihood_loss(u, v, LABELS, LABELS)
-        + ops.relaxed_sign_loss(u, quantisation_weight=1.0, balance_weight=1.0)
+        + ops.relaxed_sign_loss(u, quantisation_weight=1.0, decorrelation_weight=1.0)
+        + ops.relaxed_sign_terms(v, beta=2.0).balance
     )
 
 

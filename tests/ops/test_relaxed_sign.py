@@ -25,6 +25,12 @@ RULES = [
     for relaxation, beta in itertools.product(get_args(Relaxation), (None, 1.7))
 ]
 SHAPES = [(1, 1), (7, 19), (33, 300), (200, 64), (3, 5000)]
+WEIGHTS: dict[str, Any] = {
+    "relaxation_weight": 0.7,
+    "excess_weight": 0.3,
+    "quantisation_weight": 0.5,
+    "balance_weight": 0.2,
+}
 
 
 def draw(rows: int, bits: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -64,6 +70,52 @@ def test_against_the_reference(rule: dict[str, Any], has_targets: bool, dtype: t
             torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
+def loss_and_gradient(
+    f: Callable[..., Tensor], u: Tensor, t: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """The gradient of three times the loss."""
+    x = u.clone().requires_grad_()
+    loss = f(x, t, **options)
+    (3 * loss).backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    return loss.detach(), x.grad
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: "-".join(map(str, rule.values())))
+@pytest.mark.parametrize("has_targets", [False, True])
+@pytest.mark.parametrize("decorrelation_weight", [0.0, 0.6])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_losses_against_the_reference(
+    rule: dict[str, Any], has_targets: bool, decorrelation_weight: float, dtype: torch.dtype
+) -> None:
+    tolerance = 1e-12 if dtype == torch.float64 else 5e-6
+    options = rule | WEIGHTS | {"decorrelation_weight": decorrelation_weight}
+    for rows, bits in [(0, 4), *SHAPES[:4]]:
+        u, t = draw(rows, bits, dtype)
+        wanted = t if has_targets else None
+        for a, b in zip(
+            loss_and_gradient(relaxed_sign_loss, u, wanted, **options),
+            loss_and_gradient(relaxed_sign_loss_reference, u, wanted, **options),
+            strict=True,
+        ):
+            torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("decorrelation_weight", [0.0, 0.6])
+def test_a_loss_is_the_same_with_its_gradient_and_without(decorrelation_weight: float) -> None:
+    u, t = draw(20, 16, torch.float32)
+    options = WEIGHTS | {"beta": 1.7, "decorrelation_weight": decorrelation_weight}
+    loss, gradient = loss_and_gradient(relaxed_sign_loss, u, t, **options)
+    x = u.clone().requires_grad_()
+    for plain in (u, x):
+        with torch.no_grad():
+            assert torch.equal(relaxed_sign_loss(plain, t, **options), loss)
+    kept = 3 * relaxed_sign_loss(x, t, **options)
+    for _ in range(2):
+        (of_x,) = torch.autograd.grad(kept, x, retain_graph=True)
+        assert torch.equal(of_x, gradient)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: "-".join(map(str, rule.values())))
 @pytest.mark.parametrize("has_targets", [False, True])
 def test_gradients_are_those_of_the_loss(rule: dict[str, Any], has_targets: bool) -> None:
@@ -73,15 +125,8 @@ def test_gradients_are_those_of_the_loss(rule: dict[str, Any], has_targets: bool
     wanted = torch.tensor([[1.0, -1.0, 1.0], [-1.0, -1.0, 1.0]], dtype=torch.float64)
 
     def loss(u: Tensor) -> Tensor:
-        return relaxed_sign_loss(
-            u,
-            wanted if has_targets else None,
-            **rule,
-            excess_weight=0.3,
-            quantisation_weight=0.5,
-            balance_weight=0.2,
-            decorrelation_weight=0.4,
-        )
+        targets = wanted if has_targets else None
+        return relaxed_sign_loss(u, targets, **rule, **WEIGHTS, decorrelation_weight=0.4)
 
     assert torch.autograd.gradcheck(loss, [u.requires_grad_()])
 
@@ -125,16 +170,24 @@ def test_halves_are_computed_in_float32(dtype: torch.dtype) -> None:
     assert torch.equal(terms, expected)
     assert gradient.dtype == dtype
     assert torch.equal(gradient, wide.to(dtype))
+    options = WEIGHTS | {"decorrelation_weight": 0.4}
+    loss, gradient = loss_and_gradient(relaxed_sign_loss, u.to(dtype), t.to(dtype), **options)
+    expected, wide = loss_and_gradient(relaxed_sign_loss, u.to(dtype).float(), t, **options)
+    assert torch.equal(loss, expected)
+    assert torch.equal(gradient, wide.to(dtype))
 
 
 @pytest.mark.parametrize("beta", [None, 3.0])
 def test_the_same_bits_everywhere(beta: float | None) -> None:
     u, t = draw(900, 300, torch.float32)
-    rule = {"relaxation": "power_3", "beta": beta}
+    rule: dict[str, Any] = {"relaxation": "power_3", "beta": beta}
 
     def run() -> list[bytes]:
-        found = terms_and_gradient(relaxed_sign_terms, u, t, rule)
-        return [x.numpy().tobytes() for x in found]
+        terms = terms_and_gradient(relaxed_sign_terms, u, t, rule)
+        loss = loss_and_gradient(
+            relaxed_sign_loss, u, t, **rule, **WEIGHTS, decorrelation_weight=0.4
+        )
+        return [x.numpy().tobytes() for x in (*terms, *loss)]
 
     first, threads = run(), hashcore.num_threads()
     try:
@@ -159,8 +212,13 @@ def test_tanh_of_any_value(value: float) -> None:
 def test_memory_that_is_not_contiguous() -> None:
     u, t = draw(20, 16, torch.float32)
     rule: dict[str, Any] = {"relaxation": "power_2"}
-    turned = terms_and_gradient(relaxed_sign_terms, u.T.contiguous().T, t.T.contiguous().T, rule)
-    for a, b in zip(turned, terms_and_gradient(relaxed_sign_terms, u, t, rule), strict=True):
+    turned = u.T.contiguous().T, t.T.contiguous().T
+    found = terms_and_gradient(relaxed_sign_terms, *turned, rule)
+    for a, b in zip(found, terms_and_gradient(relaxed_sign_terms, u, t, rule), strict=True):
+        assert torch.equal(a, b)
+    options = rule | {"decorrelation_weight": 0.4}
+    found = loss_and_gradient(relaxed_sign_loss, *turned, **options)
+    for a, b in zip(found, loss_and_gradient(relaxed_sign_loss, u, t, **options), strict=True):
         assert torch.equal(a, b)
 
 

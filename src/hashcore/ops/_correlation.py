@@ -6,23 +6,14 @@ import torch
 from torch import Tensor
 
 
-def correlation(h: Tensor, mean_square: Tensor) -> Tensor:
-    """H^T H / B - I of relaxed outputs H `[B, K]`: `[K, K]`; its mean square goes to a scalar."""
-    apart = torch.mm(h.T, h).div_(max(len(h), 1))
-    apart.diagonal().sub_(1)
+def correlation(h: Tensor) -> tuple[Tensor, Tensor]:
+    """H^T H / B - I of relaxed outputs H `[B, K]`, `[K, K]`, and its mean square, a scalar."""
+    apart = torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
+    apart.addmm_(h.T, h, beta=-1, alpha=1 / max(len(h), 1))
     flat = apart.view(-1)
-    mean_square.copy_(torch.dot(flat, flat) / len(flat))
-    return apart
+    return apart, torch.dot(flat, flat) / len(flat)
 
 
-def correlation_slopes(h: Tensor, apart: Tensor, of_mean_square: Tensor, out: Tensor) -> None:
-    """Derivatives by H `[B, K]` of what has the derivative `of_mean_square` by that mean square.
-
-    Args:
-        h: as of `correlation`.
-        apart: its result.
-        of_mean_square: a scalar.
-        out: written, `[B, K]`.
-    """
-    by_product = apart * (of_mean_square * (4 / (max(len(h), 1) * apart.numel())))  # symmetric
-    torch.mm(h, by_product, out=out)
+def correlation_slopes(h: Tensor, apart: Tensor, weight: float, out: Tensor) -> None:
+    """Derivatives by H `[B, K]` of `weight` times that mean square, to `out` `[B, K]`."""
+    out.addmm_(h, apart, beta=0, alpha=4 * weight / (max(len(h), 1) * apart.numel()))  # symmetric

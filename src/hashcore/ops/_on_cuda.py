@@ -42,45 +42,49 @@ def pack_sign(x: Tensor) -> Tensor:
 def relaxed_sign(  # noqa: PLR0917 (the dispatcher hands over by position)
     u: Tensor,
     targets: Tensor | None,
+    weights: Tensor,
     relaxation: str,
     margin: float,
     beta: float,
-    decorrelate: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Terms, sums of the columns of h, `correlation` and a kept h, as on the CPU."""
-    kernels, stream = queue_for(u)
-    values, wanted = _values(u, targets)
-    rows, bits = u.shape
-    terms = u.new_zeros(5)
-    h = torch.empty_like(values) if beta and decorrelate else u.new_empty(0)
-    columns, room = (
-        u.new_empty(size, dtype=torch.float64)
-        for size in (bits, kernels.relaxed_sign_room(rows, bits))
-    )
-    kernels.relaxed_sign_sums(
-        values.data_ptr(),
-        _address(wanted),
-        _name(u),
-        rows,
-        bits,
-        kernels.RelaxedSignRule(relaxation, margin, beta),
-        room.data_ptr(),
-        h.data_ptr(),
-        terms.data_ptr(),
-        columns.data_ptr(),
-        stream,
-    )
-    if not decorrelate:
-        return terms, columns, u.new_empty(0), h
-    with _full_precision():
-        return terms, columns, correlation(h if beta else values, terms[4]), h
+    decorrelation_weight: float,
+    differentiate: bool,
+) -> tuple[Tensor, Tensor]:
+    """The loss, and its gradient by u (empty without `differentiate`)."""
+    values, rule = u.detach().contiguous(), (relaxation, margin, beta)
+    h = torch.empty_like(values) if beta and decorrelation_weight else None
+    terms, columns = _sign_sums(values, targets, rule, h)
+    loss = torch.dot(terms, weights)
+    gradient = torch.empty_like(values) if differentiate else u.new_empty(0)
+    relaxed = values if h is None else h
+    if decorrelation_weight:
+        with _full_precision():
+            apart, mean_square = correlation(relaxed)
+            loss.add_(mean_square, alpha=decorrelation_weight)
+            if differentiate:
+                correlation_slopes(relaxed, apart, decorrelation_weight, gradient)
+    if differentiate:
+        _set_sign_slopes(
+            gradient,
+            relaxed,
+            targets,
+            rule,
+            of_terms=weights,
+            columns=columns,
+            continued=bool(decorrelation_weight),
+        )
+    return loss, gradient
 
 
-def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by position)
+def relaxed_sign_terms(
+    u: Tensor, targets: Tensor | None, relaxation: str, margin: float, beta: float
+) -> tuple[Tensor, Tensor]:
+    """The terms, and the sums of the columns of h."""
+    return _sign_sums(u.detach().contiguous(), targets, (relaxation, margin, beta))
+
+
+def relaxed_sign_terms_backward(  # noqa: PLR0917 (the dispatcher hands over by position)
     of_terms: Tensor,
     columns: Tensor,
-    apart: Tensor,
-    h: Tensor,
     u: Tensor,
     targets: Tensor | None,
     relaxation: str,
@@ -88,28 +92,9 @@ def relaxed_sign_backward(  # noqa: PLR0917 (the dispatcher hands over by positi
     beta: float,
 ) -> Tensor:
     """The derivatives by u `[B, K]`."""
-    kernels, stream = queue_for(u)
-    values, wanted = _values(u, targets)
-    weights = of_terms.contiguous()
-    decorrelate = len(apart) > 0
-    if decorrelate and beta:
-        values = h
+    values, rule = u.detach().contiguous(), (relaxation, margin, beta)
     slopes = torch.empty_like(values)
-    if decorrelate:
-        with _full_precision():
-            correlation_slopes(values, apart, of_terms[4], slopes)
-    kernels.relaxed_sign_slopes(
-        values.data_ptr(),
-        _address(wanted),
-        _name(u),
-        *u.shape,
-        kernels.RelaxedSignRule(relaxation, margin, beta),
-        weights.data_ptr(),
-        columns.data_ptr(),
-        decorrelate,
-        slopes.data_ptr(),
-        stream,
-    )
+    _set_sign_slopes(slopes, values, targets, rule, of_terms=of_terms.contiguous(), columns=columns)
     return slopes
 
 
@@ -239,8 +224,59 @@ def _summed_discounts(candidates: Tensor) -> Tensor:
     return F.pad((1 / torch.log2(ranks + 1)).cumsum(dim=0), (1, 0))
 
 
-def _values(u: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    return u.detach().contiguous(), None if targets is None else targets.contiguous()
+def _sign_sums(
+    values: Tensor, targets: Tensor | None, rule: tuple[str, float, float], h: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The terms and the sums of the columns of h, which is kept where it is given."""
+    kernels, stream = queue_for(values)
+    rows, bits = values.shape
+    wanted = None if targets is None else targets.contiguous()
+    terms = values.new_empty(4)
+    columns, room = (
+        values.new_empty(size, dtype=torch.float64)
+        for size in (bits, kernels.relaxed_sign_room(rows, bits))
+    )
+    kernels.relaxed_sign_sums(
+        values.data_ptr(),
+        _address(wanted),
+        _name(values),
+        rows,
+        bits,
+        kernels.RelaxedSignRule(*rule),
+        room.data_ptr(),
+        _address(h),
+        terms.data_ptr(),
+        columns.data_ptr(),
+        stream,
+    )
+    return terms, columns
+
+
+def _set_sign_slopes(
+    slopes: Tensor,
+    values: Tensor,
+    targets: Tensor | None,
+    rule: tuple[str, float, float],
+    *,
+    of_terms: Tensor,
+    columns: Tensor,
+    continued: bool = False,
+) -> None:
+    """As on the CPU, `of_terms` where the values are."""
+    kernels, stream = queue_for(values)
+    wanted = None if targets is None else targets.contiguous()
+    kernels.relaxed_sign_slopes(
+        values.data_ptr(),
+        _address(wanted),
+        _name(values),
+        *values.shape,
+        kernels.RelaxedSignRule(*rule),
+        of_terms.data_ptr(),
+        columns.data_ptr(),
+        continued,
+        slopes.data_ptr(),
+        stream,
+    )
 
 
 def _address(x: Tensor | None) -> int:

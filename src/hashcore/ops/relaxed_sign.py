@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore import _core
 from hashcore.ops import _on_cuda
 from hashcore.ops._correlation import correlation, correlation_slopes
-from hashcore.ops._library import check_rows, constant, has_kernel, register, wide
+from hashcore.ops._library import (
+    check_rows,
+    constant,
+    differentiates,
+    has_kernel,
+    register,
+    register_loss,
+    wide,
+)
 
 Relaxation = Literal["power_1", "power_2", "power_3", "polarisation"]
 
@@ -67,8 +77,7 @@ def relaxed_sign_terms(
             u, targets, relaxation=relaxation, margin=margin, beta=beta
         )
     rule = relaxation, margin, beta or 0.0
-    *terms, _ = _relaxed_sign(wide(u), _wanted(targets), *rule, False)[0].unbind()
-    return RelaxedSignTerms(*terms)
+    return RelaxedSignTerms(*_relaxed_sign_terms(wide(u), _wanted(targets), *rule)[0].unbind())
 
 
 def relaxed_sign_loss(
@@ -85,6 +94,8 @@ def relaxed_sign_loss(
     decorrelation_weight: float = 0.0,
 ) -> Tensor:
     """Weighted sum of `relaxed_sign_terms` and of the `decorrelation` of the bits.
+
+    Its gradient is computed with it, where one will be asked for, and kept instead of u.
 
     Args:
         u: as there.
@@ -112,9 +123,18 @@ def relaxed_sign_loss(
             u, targets, relaxation=relaxation, margin=margin, beta=beta
         )
         return _weighted(u, terms, weights, decorrelation_weight, beta)
-    rule = relaxation, margin, beta or 0.0
-    all_terms = _relaxed_sign(wide(u), _wanted(targets), *rule, bool(decorrelation_weight))[0]
-    return torch.dot(all_terms, constant((*weights, decorrelation_weight), like=all_terms))
+    values = wide(u)
+    loss: Tensor = _relaxed_sign(
+        values,
+        _wanted(targets),
+        constant(weights, like=values),
+        relaxation,
+        margin,
+        beta or 0.0,
+        decorrelation_weight,
+        differentiates(values),
+    )[0]
+    return loss
 
 
 def relaxed_sign_loss_reference(
@@ -207,103 +227,157 @@ def _wanted(targets: Tensor | None) -> Tensor | None:
 def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     u: Tensor,
     targets: Tensor | None,
+    weights: Tensor,
     relaxation: str,
     margin: float,
     beta: float,
-    decorrelate: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `_shapes` gives: terms, sums of the columns of h, `correlation` and a kept h."""
+    decorrelation_weight: float,
+    differentiate: bool,
+) -> tuple[Tensor, Tensor]:
+    """The loss, and its gradient by u (empty without `differentiate`)."""
+    rule = _Rule(relaxation, margin, beta)
+    values, of_terms = u.detach().contiguous(), weights.tolist()
+    h = torch.empty_like(values) if beta and decorrelation_weight else None
+    terms, columns = _sums(values, targets, rule, h)
+    loss = sum(weight * term for weight, term in zip(of_terms, terms, strict=True))
+    gradient = torch.empty_like(values) if differentiate else u.new_empty(0)
+    relaxed = values if h is None else h
+    if decorrelation_weight:
+        apart, mean_square = correlation(relaxed)
+        loss += decorrelation_weight * mean_square.item()
+        if differentiate:
+            correlation_slopes(relaxed, apart, decorrelation_weight, gradient)
+    if differentiate:
+        _set_slopes(
+            gradient,
+            relaxed,
+            targets,
+            rule,
+            of_terms=of_terms,
+            columns=columns,
+            continued=bool(decorrelation_weight),
+        )
+    return u.new_tensor(loss), gradient
+
+
+def _terms_on_cpu(
+    u: Tensor, targets: Tensor | None, relaxation: str, margin: float, beta: float
+) -> tuple[Tensor, Tensor]:
+    """The terms, and the sums of the columns of h."""
     values = u.detach().contiguous()
-    h = torch.empty_like(values) if beta and decorrelate else u.new_empty(0)
-    *sums, columns = _core.relaxed_sign_sums(
-        values.numpy(),
-        None if targets is None else targets.contiguous().numpy(),
-        relaxation,
-        margin,
-        beta,
-        h.numpy() if beta and decorrelate else None,
-    )
-    size = max(u.numel(), 1)
-    terms = u.new_tensor([*(value / size for value in sums), (columns @ columns) / size, 0])
-    apart = correlation(h if beta else values, terms[4]) if decorrelate else u.new_empty(0)
-    return terms, torch.from_numpy(columns), apart, h
+    terms, columns = _sums(values, targets, _Rule(relaxation, margin, beta))
+    return u.new_tensor(terms), torch.from_numpy(columns)
 
 
-def _backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
+def _terms_backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     of_terms: Tensor,
     columns: Tensor,
-    apart: Tensor,
-    h: Tensor,
     u: Tensor,
     targets: Tensor | None,
     relaxation: str,
     margin: float,
     beta: float,
 ) -> Tensor:
-    decorrelate = len(apart) > 0
-    values = h if decorrelate and beta else u.detach().contiguous()
-    size = max(u.numel(), 1)
-    of_relaxation, of_excess, of_quantisation, of_balance, _ = (x / size for x in of_terms.tolist())
+    values, rule = u.detach().contiguous(), _Rule(relaxation, margin, beta)
     slopes = torch.empty_like(values)
-    if decorrelate:
-        correlation_slopes(values, apart, of_terms[4], slopes)
-    _core.relaxed_sign_slopes(
-        values.numpy(),
-        None if targets is None else targets.contiguous().numpy(),
-        relaxation,
-        margin,
-        beta,
-        of_relaxation,
-        of_excess,
-        of_quantisation,
-        2 * of_balance * columns.numpy(),
-        decorrelate,
-        slopes.numpy(),
-    )
+    _set_slopes(slopes, values, targets, rule, of_terms=of_terms.tolist(), columns=columns.numpy())
     return slopes
 
 
-def _shapes(u: Tensor, targets: Tensor | None, *rule: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The five terms, the sums of the columns of h, `correlation`, and h where it is not u."""
-    bits, (beta, decorrelate) = u.shape[1], rule[-2:]
-    apart = u.new_empty((bits, bits) if decorrelate else 0)
-    h = u.new_empty(u.shape if beta and decorrelate else 0)
-    return u.new_empty(5), u.new_empty(bits, dtype=torch.float64), apart, h
+class _Rule(NamedTuple):
+    """As the engine takes it; beta is 0 for h = u."""
+
+    relaxation: str
+    margin: float
+    beta: float
 
 
-def _backward_shapes(
-    of_terms: Tensor, columns: Tensor, apart: Tensor, h: Tensor, u: Tensor, *_: Any
-) -> Tensor:
+def _sums(
+    values: Tensor, targets: Tensor | None, rule: _Rule, h: Tensor | None = None
+) -> tuple[list[float], NDArray[np.float64]]:
+    """The terms and the sums of the columns of h, which is kept where it is given."""
+    relaxation, excess, quantisation, columns = _core.relaxed_sign_sums(
+        values.numpy(), _array(targets), *rule, None if h is None else h.numpy()
+    )
+    size = max(values.numel(), 1)
+    sums = relaxation, excess, quantisation, float(columns @ columns)
+    return [term / size for term in sums], columns
+
+
+def _set_slopes(
+    slopes: Tensor,
+    values: Tensor,
+    targets: Tensor | None,
+    rule: _Rule,
+    *,
+    of_terms: list[float],
+    columns: NDArray[np.float64],
+    continued: bool = False,
+) -> None:
+    """Derivatives by the values of what has the derivatives `of_terms` by the terms.
+
+    When `continued`, the values are h, and the slopes hold more derivatives by h.
+    """
+    size = max(values.numel(), 1)
+    relaxation, excess, quantisation, of_balance = (x / size for x in of_terms)
+    _core.relaxed_sign_slopes(
+        values.numpy(),
+        _array(targets),
+        *rule,
+        relaxation,
+        excess,
+        quantisation,
+        2 * of_balance * columns,
+        continued,
+        slopes.numpy(),
+    )
+
+
+def _array(targets: Tensor | None) -> NDArray[Any] | None:
+    return None if targets is None else targets.contiguous().numpy()
+
+
+def _terms_shapes(u: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return u.new_empty(4), u.new_empty(u.shape[1], dtype=torch.float64)
+
+
+def _terms_backward_shapes(of_terms: Tensor, columns: Tensor, u: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(u, memory_format=torch.contiguous_format)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    u, targets, *ctx.rule, _ = inputs
-    ctx.save_for_backward(u, targets, *output[1:])
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    u, targets, *ctx.rule = inputs
+    ctx.save_for_backward(output[1], u, targets)
     ctx.set_materialize_grads(False)
 
 
 def _gradients(ctx: Any, of_terms: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     if of_terms is None:
-        return (None,) * 6
-    u, targets, *of_forward = ctx.saved_tensors
-    of_u = _relaxed_sign_backward(of_terms, *of_forward, u, targets, *ctx.rule)
-    return (of_u, None, None, None, None, None)
+        return (None,) * 5
+    of_u = _relaxed_sign_terms_backward(of_terms, *ctx.saved_tensors, *ctx.rule)
+    return (of_u, None, None, None, None)
 
 
-_relaxed_sign = register(
-    "relaxed_sign(Tensor u, Tensor? targets, str relaxation, float margin, float beta, "
-    "bool decorrelate) -> (Tensor, Tensor, Tensor, Tensor)",
+_relaxed_sign = register_loss(
+    "relaxed_sign(Tensor u, Tensor? targets, Tensor weights, str relaxation, float margin, "
+    "float beta, float decorrelation_weight, bool differentiate) -> (Tensor, Tensor)",
+    batches=1,
     cpu=_on_cpu,
     cuda=_on_cuda.relaxed_sign,
-    shapes=_shapes,
+)
+_relaxed_sign_terms = register(
+    "relaxed_sign_terms(Tensor u, Tensor? targets, str relaxation, float margin, float beta) "
+    "-> (Tensor, Tensor)",
+    cpu=_terms_on_cpu,
+    cuda=_on_cuda.relaxed_sign_terms,
+    shapes=_terms_shapes,
     gradients=_gradients,
     save=_save,
 )
-_relaxed_sign_backward = register(
-    "relaxed_sign_backward(Tensor of_terms, Tensor columns, Tensor apart, Tensor h, Tensor u, "
-    "Tensor? targets, str relaxation, float margin, float beta) -> Tensor",
-    cpu=_backward_on_cpu,
-    cuda=_on_cuda.relaxed_sign_backward,
-    shapes=_backward_shapes,
+_relaxed_sign_terms_backward = register(
+    "relaxed_sign_terms_backward(Tensor of_terms, Tensor columns, Tensor u, Tensor? targets, "
+    "str relaxation, float margin, float beta) -> Tensor",
+    cpu=_terms_backward_on_cpu,
+    cuda=_on_cuda.relaxed_sign_terms_backward,
+    shapes=_terms_backward_shapes,
 )
