@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -63,6 +64,22 @@ def test_constants_are_kept_for_graphs_and_fit_for_gradients() -> None:
     assert constant((1.0, 2.5, 3.0), like=x.double()).dtype == torch.float64
     (of_x,) = torch.autograd.grad(torch.dot(x, first), x)
     assert torch.equal(of_x, torch.tensor([1.0, 2.5, 3.0]))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda u: ops.relaxed_sign_loss(u, quantisation_weight=1.0),
+        lambda u: ops.relaxed_sign_terms(u).quantisation,
+        lambda u: ops.pairwise_likelihood_loss(u, V, LABELS, LABELS),
+    ],
+)
+def test_second_derivatives_are_refused(loss: Callable[[Tensor], Tensor]) -> None:
+    u, scale = U.clone().requires_grad_(), torch.ones((), requires_grad=True)
+    assert not torch.autograd.grad(loss(u), u, create_graph=True)[0].requires_grad
+    (of_u,) = torch.autograd.grad(scale * loss(u), u, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        of_u.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_one_graph_holds_them_all() -> None:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hashcore._arrays import describe
 from hashcore._gpu import why_no_cuda
@@ -86,6 +87,7 @@ def _function(
             return result
 
         @staticmethod
+        @once_differentiable
         def backward(ctx: Any, *of_results: Any) -> Any:
             return gradients(ctx, *of_results)
 
