@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "array_args.h"
@@ -173,11 +174,11 @@ struct OutputsArg {
     }
 };
 
-/// (relaxation, excess, quantisation) and columns [bits]; tanh(beta u) to `relaxed` where it is
-/// given.
-py::tuple sign_sums(const py::array& values, const std::optional<py::array>& targets,
-                    const std::string& relaxation, double margin, double beta,
-                    const std::optional<py::array>& relaxed) {
+/// (relaxation, excess, quantisation, balance), and columns [bits]; tanh(beta u) to `relaxed` where
+/// it is given.
+py::tuple sign_terms(const py::array& values, const std::optional<py::array>& targets,
+                     const std::string& relaxation, double margin, double beta,
+                     const std::optional<py::array>& relaxed) {
     const RelaxedSignRule rule = relaxed_sign_arg(relaxation, margin, beta);
     return with_float(values, "values", [&]<class Scalar>() {
         const OutputsArg<Scalar> outputs(values, targets);
@@ -187,32 +188,48 @@ py::tuple sign_sums(const py::array& values, const std::optional<py::array>& tar
             kept =
                 numbers<Scalar>(*relaxed, "relaxed", {outputs.rows, outputs.bits}).mutable_data();
         auto columns = new_array<double>({outputs.bits});
-        RelaxedSignSums sums{0, 0, 0, columns.mutable_data()};
+        double* of_columns = columns.mutable_data();
+        RelaxedSignTerms terms{};
         {
             const ReleasedGil released;
-            relaxed_sign_sums(data, outputs.targets, outputs.rows, outputs.bits, rule, 0, kept,
-                              sums);
+            terms = relaxed_sign_terms(data, outputs.targets, outputs.rows, outputs.bits, rule, 0,
+                                       kept, of_columns);
         }
-        return py::make_tuple(sums.relaxation, sums.excess, sums.quantisation, columns);
+        return py::make_tuple(
+            py::make_tuple(terms.relaxation, terms.excess, terms.quantisation, terms.balance),
+            columns);
     });
 }
 
 /// Writes to `slopes` [rows, bits], or adds to them.
 void sign_slopes(const py::array& values, const std::optional<py::array>& targets,
-                 const std::string& relaxation, double margin, double beta, double of_relaxation,
-                 double of_excess, double of_quantisation, const py::array& of_columns,
-                 bool continued, const py::array& slopes) {
+                 const std::string& relaxation, double margin, double beta,
+                 const std::array<double, 4>& of_terms, const py::array& columns, bool continued,
+                 const py::array& slopes) {
     const RelaxedSignRule rule = relaxed_sign_arg(relaxation, margin, beta);
     with_float(values, "values", [&]<class Scalar>() {
         const OutputsArg<Scalar> outputs(values, targets);
         const Scalar* data = outputs.values.data();
-        const auto columns = numbers<double>(of_columns, "of_columns", {outputs.bits});
+        const auto sums = numbers<double>(columns, "columns", {outputs.bits});
         auto out = numbers<Scalar>(slopes, "slopes", {outputs.rows, outputs.bits});
         Scalar* written = out.mutable_data();
-        const RelaxedSignWeights weights{of_relaxation, of_excess, of_quantisation, columns.data()};
+        if (written == data || written == outputs.targets)
+            fail_value("slopes", "memory of their own", "that of another argument");
+        const RelaxedSignTerms weights{of_terms[0], of_terms[1], of_terms[2], of_terms[3]};
         const ReleasedGil released;
-        relaxed_sign_slopes(data, outputs.targets, outputs.rows, outputs.bits, rule, weights, 0,
-                            continued, written);
+        relaxed_sign_slopes(data, outputs.targets, outputs.rows, outputs.bits, rule, weights,
+                            sums.data(), 0, continued, written);
+    });
+}
+
+/// In place of products [bits, bits] of `rows` rows comes what is left of them.
+double correlate_products(const py::array& products, int64_t rows) {
+    if (products.ndim() != 2) fail_value("products", "[bits, bits]", describe(products));
+    return with_float(products, "products", [&]<class Scalar>() {
+        const py::ssize_t bits = products.shape(1);
+        Scalar* values = numbers<Scalar>(products, "products", {bits, bits}).mutable_data();
+        const ReleasedGil released;
+        return correlate(values, rows, bits, 0);
     });
 }
 
@@ -229,12 +246,12 @@ void register_ops(py::module_& module) {
                py::arg("scale"), py::arg("of_anchors"), py::arg("of_candidates"));
     module.def("pairwise_likelihood", &likelihood, py::arg("products"), py::arg("row_labels"),
                py::arg("column_labels"), py::arg("scale"));
-    module.def("relaxed_sign_sums", &sign_sums, py::arg("values"), py::arg("targets"),
+    module.def("relaxed_sign_terms", &sign_terms, py::arg("values"), py::arg("targets"),
                py::arg("relaxation"), py::arg("margin"), py::arg("beta"), py::arg("relaxed"));
     module.def("relaxed_sign_slopes", &sign_slopes, py::arg("values"), py::arg("targets"),
-               py::arg("relaxation"), py::arg("margin"), py::arg("beta"), py::arg("of_relaxation"),
-               py::arg("of_excess"), py::arg("of_quantisation"), py::arg("of_columns"),
-               py::arg("continued"), py::arg("slopes"));
+               py::arg("relaxation"), py::arg("margin"), py::arg("beta"), py::arg("of_terms"),
+               py::arg("columns"), py::arg("continued"), py::arg("slopes"));
+    module.def("correlate", &correlate_products, py::arg("products"), py::arg("rows"));
 }
 
 }  // namespace hashcore::python

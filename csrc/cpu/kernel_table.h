@@ -182,8 +182,12 @@ struct LossKernels {
     void (*relaxed_sign_sums)(const T* values, const T* targets, size_t rows, size_t bits,
                               const RelaxedSignRule& rule, T* relaxed, RelaxedSignSums& sums);
     void (*relaxed_sign_slopes)(const T* values, const T* targets, size_t rows, size_t bits,
-                                const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
+                                const RelaxedSignRule& rule, const RelaxedSignWeights<T>& weights,
                                 bool continued, T* slopes);
+
+    /// Multiplies rows [rows, bits], takes 1 from the diagonal, on which row 0 is in column
+    /// `first`, and returns the sum of the squares.
+    double (*correlate)(T* products, size_t first, size_t rows, size_t bits, T scale);
 };
 
 struct KernelTable {

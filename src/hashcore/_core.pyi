@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -172,24 +173,23 @@ def pairwise_likelihood(
     column_labels: NDArray[np.uint64],
     scale: float,
 ) -> float: ...
-def relaxed_sign_sums(
+def relaxed_sign_terms(
     values: NDArray[Any],
     targets: NDArray[Any] | None,
     relaxation: str,
     margin: float,
     beta: float,
     relaxed: NDArray[Any] | None,
-) -> tuple[float, float, float, NDArray[np.float64]]: ...
+) -> tuple[tuple[float, float, float, float], NDArray[np.float64]]: ...
 def relaxed_sign_slopes(
     values: NDArray[Any],
     targets: NDArray[Any] | None,
     relaxation: str,
     margin: float,
     beta: float,
-    of_relaxation: float,
-    of_excess: float,
-    of_quantisation: float,
-    of_columns: NDArray[np.float64],
+    of_terms: Sequence[float],
+    columns: NDArray[np.float64],
     continued: bool,
     slopes: NDArray[Any],
 ) -> None: ...
+def correlate(products: NDArray[Any], rows: int) -> float: ...

@@ -280,22 +280,23 @@ void check_relaxed_sign(Rng& rng, Relaxation relaxation) {
     std::vector<Scalar> targets(values.size());
     for (Scalar& target : targets) target = draw(rng, 0, 1) == 0 ? Scalar{-1} : Scalar{1};
     const Scalar* wanted = has_targets ? targets.data() : nullptr;
-    const auto of_columns = draw_values<double>(rng, bits, 0.1);
-    const RelaxedSignWeights weights{0.3, 0.5, 0.7, of_columns.data()};
+    const double size = std::max(1.0, static_cast<double>(values.size()));
+    const RelaxedSignTerms of_terms{0.3 * size, 0.5 * size, 0.7 * size, 0.2 * size};
 
     std::vector<double> columns(static_cast<size_t>(bits), -1);
-    RelaxedSignSums sums{-1, -1, -1, columns.data()};
+    RelaxedSignTerms terms{};
     const auto beside = draw_values<Scalar>(rng, rows * bits, 1);
     std::vector<Scalar> slopes(values.size()), kept(values), continued;
     at_every_level([&](int threads) {
-        relaxed_sign_sums(values.data(), wanted, rows, bits, rule, threads, kept.data(), sums);
-        relaxed_sign_slopes(values.data(), wanted, rows, bits, rule, weights, threads, false,
-                            slopes.data());
+        terms = relaxed_sign_terms(values.data(), wanted, rows, bits, rule, threads, kept.data(),
+                                   columns.data());
+        relaxed_sign_slopes(values.data(), wanted, rows, bits, rule, of_terms, columns.data(),
+                            threads, false, slopes.data());
         continued = beside;
-        relaxed_sign_slopes(kept.data(), wanted, rows, bits, rule, weights, threads, true,
-                            continued.data());
-        return std::tuple(sums.relaxation, sums.excess, sums.quantisation, columns, slopes, kept,
-                          continued);
+        relaxed_sign_slopes(kept.data(), wanted, rows, bits, rule, of_terms, columns.data(),
+                            threads, true, continued.data());
+        return std::tuple(terms.relaxation, terms.excess, terms.quantisation, terms.balance,
+                          columns, slopes, kept, continued);
     });
 
     double relaxed = 0, excess = 0, quantised = 0;
@@ -311,16 +312,46 @@ void check_relaxed_sign(Rng& rng, Relaxation relaxation) {
         quantised += (t - h) * (t - h);
         in_columns[column] += h;
         const double outside = std::abs(h) > 1 ? (h > 0 ? 1 : -1) : 0;
-        const double by_h = 0.3 * slope + 0.5 * outside + 0.7 * 2 * (h - t) + of_columns[column];
+        const double by_h =
+            0.3 * slope + 0.5 * outside + 0.7 * 2 * (h - t) + 0.2 * 2 * columns[column];
         const double of_h = rule.beta == 0 ? 1 : rule.beta * (1 - h * h);
         expect_near<Scalar>(slopes[i], by_h * of_h);
         expect_near<Scalar>(continued[i], (by_h + static_cast<double>(beside[i])) * of_h);
         expect_near<Scalar>(kept[i], h);
     }
-    expect_near<Scalar>(sums.relaxation, relaxed);
-    expect_near<Scalar>(sums.excess, excess);
-    expect_near<Scalar>(sums.quantisation, quantised);
-    for (size_t i = 0; i < columns.size(); ++i) expect_near<Scalar>(columns[i], in_columns[i]);
+    double balance = 0;
+    for (size_t i = 0; i < columns.size(); ++i) {
+        expect_near<Scalar>(columns[i], in_columns[i]);
+        balance += in_columns[i] * in_columns[i];
+    }
+    expect_near<Scalar>(terms.relaxation, relaxed / size);
+    expect_near<Scalar>(terms.excess, excess / size);
+    expect_near<Scalar>(terms.quantisation, quantised / size);
+    expect_near<Scalar>(terms.balance, balance / size);
+}
+
+template <class Scalar>
+void check_correlation(Rng& rng) {
+    constexpr int64_t widths[] = {1, 7, 16, 64, 300};
+    const int64_t bits = widths[static_cast<size_t>(draw(rng, 0, 4))];
+    const int64_t rows = draw(rng, 0, 50);
+    const auto products = draw_values<Scalar>(rng, bits * bits, 10);
+    std::vector<Scalar> found;
+    double mean_square = 0;
+    at_every_level([&](int threads) {
+        found = products;
+        mean_square = correlate(found.data(), rows, bits, threads);
+        return std::tuple(mean_square, found);
+    });
+    double squares = 0;
+    for (size_t i = 0; i < products.size(); ++i) {
+        const bool on_diagonal = i % static_cast<size_t>(bits + 1) == 0;
+        const double over_rows = products[i] / std::max(1.0, static_cast<double>(rows));
+        const double expected = over_rows - (on_diagonal ? 1 : 0);
+        squares += expected * expected;
+        expect_near<Scalar>(found[i], expected);
+    }
+    expect_near<Scalar>(mean_square, squares / static_cast<double>(products.size()));
 }
 
 template <class Scalar>
@@ -336,6 +367,7 @@ void run_case(uint64_t seed, const TripletRule& rule, Relaxation relaxation) {
     check_product_that_is_not_finite<Scalar>(rng, rule);
     check_likelihood<Scalar>(rng);
     check_relaxed_sign<Scalar>(rng, relaxation);
+    check_correlation<Scalar>(rng);
 }
 
 int run(const Budget& budget) {

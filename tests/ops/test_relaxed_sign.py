@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -236,3 +237,16 @@ def test_memory_that_is_not_contiguous() -> None:
 def test_what_does_not_fit_is_refused(u: Tensor, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         relaxed_sign_loss(u, **options)
+
+
+def test_slopes_have_memory_of_their_own() -> None:
+    u = np.zeros((3, 4), np.float32)
+    with pytest.raises(ValueError, match="slopes: expected memory of their own"):
+        hashcore._core.relaxed_sign_slopes(
+            u, None, "power_1", 1.0, 0.0, [1.0, 1.0, 1.0, 1.0], np.zeros(4), False, u
+        )
+
+
+def test_products_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"products: expected float32 \[4, 4\]"):
+        hashcore._core.correlate(np.zeros((3, 4), np.float32), 2)

@@ -49,23 +49,17 @@ template <Relaxation relaxation, class T>
     }
 }
 
-/// Calls body(first, count) for parts of at most relaxed_sign_chunk values.
+/// Calls body(first value, count, column of the first) for whole rows [bits] of at most
+/// relaxed_sign_chunk values together, or for parts of a wider one.
 template <class Body>
-[[gnu::always_inline]] inline void for_chunks(size_t size, const Body& body) {
-    for (size_t first = 0; first < size; first += relaxed_sign_chunk)
-        body(first, size - first < relaxed_sign_chunk ? size - first : relaxed_sign_chunk);
-}
-
-/// Calls body(i, column of i) for `count` values of rows of `bits`, the first of them in `column`,
-/// which becomes that of the value behind the last.
-template <class Body>
-[[gnu::always_inline]] inline void for_columns(size_t count, size_t bits, size_t& column,
-                                               const Body& body) {
-    for (size_t i = 0; i < count;) {
-        const size_t left = bits - column < count - i ? bits - column : count - i;
-        for (size_t j = 0; j < left; ++j) body(i + j, column + j);
-        i += left;
-        column = column + left == bits ? 0 : column + left;
+[[gnu::always_inline]] inline void for_chunks(size_t rows, size_t bits, const Body& body) {
+    const size_t together = bits < relaxed_sign_chunk ? relaxed_sign_chunk / bits : 1;
+    for (size_t row = 0; row < rows; row += together) {
+        const size_t taken = rows - row < together ? rows - row : together;
+        for (size_t i = 0; i < taken * bits; i += relaxed_sign_chunk) {
+            const size_t left = taken * bits - i;
+            body(row * bits + i, left < relaxed_sign_chunk ? left : relaxed_sign_chunk, i);
+        }
     }
 }
 
@@ -89,19 +83,22 @@ void add_relaxed_sign_sums(const T* h, const T* targets, size_t count, T margin,
     }
 }
 
-/// Derivatives by h, beside those that `slopes` hold when `continued`.
-template <Relaxation relaxation, bool has_targets, bool continued, class T>
-void set_relaxed_sign_slopes(const T* h, const T* targets, size_t count, T margin,
-                             const RelaxedSignWeights& weights, T* slopes) {
-    const T of_relaxation = static_cast<T>(weights.relaxation);
-    const T of_excess = static_cast<T>(weights.excess);
-    const T of_quantisation = static_cast<T>(2 * weights.quantisation);
+/// Derivatives by values of which h is made, with those of something else by h, that `slopes` hold,
+/// when `continued`. `beside` [count] are those of the sums of the columns.
+template <Relaxation relaxation, bool has_targets, bool continued, bool is_tanh, class T>
+void set_relaxed_sign_slopes(const T* __restrict h, const T* __restrict targets,
+                             const T* __restrict beside, size_t count, const RelaxedSignRule& rule,
+                             const RelaxedSignWeights<T>& weights, T* __restrict slopes) {
+    const T margin = static_cast<T>(rule.margin);
+    const T beta = static_cast<T>(rule.beta);
+    const RelaxedSignWeights<T> of = weights;
     for (size_t i = 0; i < count; ++i) {
         const T t = has_targets ? targets[i] : sign_of(h[i]);
         const T outside = magnitude(h[i]) > 1 ? sign_of(h[i]) : T{0};
-        const T slope = of_relaxation * relaxation_of<relaxation>(h[i], t, margin).slope +
-                        of_excess * outside + of_quantisation * (h[i] - t);
-        slopes[i] = continued ? slopes[i] + slope : slope;
+        T slope = of.relaxation * relaxation_of<relaxation>(h[i], t, margin).slope +
+                  of.excess * outside + 2 * of.quantisation * (h[i] - t) + beside[i];
+        if (continued) slope += slopes[i];
+        slopes[i] = is_tanh ? slope * (beta * (1 - h[i] * h[i])) : slope;
     }
 }
 
@@ -140,46 +137,58 @@ void relaxed_sign_sums(const T* values, const T* targets, size_t rows, size_t bi
                        const RelaxedSignRule& rule, T* kept, RelaxedSignSums& sums) {
     const T margin = static_cast<T>(rule.margin);
     T room[relaxed_sign_chunk];
-    size_t column = 0;
-    for_chunks(rows * bits, [&](size_t first, size_t count) {
+    for_chunks(rows, bits, [&](size_t first, size_t count, size_t column) {
         T* const at = kept == nullptr ? room : kept + first;
         const T* h = relaxed(values + first, count, rule.beta, at);
         with_rule(rule.relaxation, targets != nullptr, [&]<Relaxation chosen, bool has_targets>() {
             const T* t = has_targets ? targets + first : nullptr;
             add_relaxed_sign_sums<chosen, has_targets>(h, t, count, margin, sums);
         });
-        for_columns(count, bits, column, [&](size_t i, size_t in_row) {
-            sums.columns[in_row] += static_cast<double>(h[i]);
-        });
+        const size_t width = bits < count ? bits : count;
+        for (size_t row = 0; row < count; row += width)
+            for (size_t i = 0; i < width; ++i)
+                sums.columns[column + i] += static_cast<double>(h[row + i]);
     });
 }
 
 template <class T>
 void relaxed_sign_slopes(const T* values, const T* targets, size_t rows, size_t bits,
-                         const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
+                         const RelaxedSignRule& rule, const RelaxedSignWeights<T>& weights,
                          bool continued, T* slopes) {
-    const T margin = static_cast<T>(rule.margin);
-    const T beta = static_cast<T>(rule.beta);
     T room[relaxed_sign_chunk];
-    size_t column = 0;
-    for_chunks(rows * bits, [&](size_t first, size_t count) {
+    T of_rows[relaxed_sign_chunk];  // weights.columns again and again
+    if (bits < relaxed_sign_chunk)
+        for (size_t i = 0; i < relaxed_sign_chunk / bits * bits; ++i)
+            of_rows[i] = i < bits ? weights.columns[i] : of_rows[i - bits];
+    for_chunks(rows, bits, [&](size_t first, size_t count, size_t column) {
         const T* h = relaxed(values + first, count, continued ? 0 : rule.beta, room);
-        T* out = slopes + first;
+        const T* beside = bits < relaxed_sign_chunk ? of_rows : weights.columns + column;
         with_rule(rule.relaxation, targets != nullptr, [&]<Relaxation chosen, bool has_targets>() {
             const T* t = has_targets ? targets + first : nullptr;
+            const auto set = [&]<bool is_continued, bool is_tanh>() {
+                set_relaxed_sign_slopes<chosen, has_targets, is_continued, is_tanh>(
+                    h, t, beside, count, rule, weights, slopes + first);
+            };
             if (continued)
-                set_relaxed_sign_slopes<chosen, has_targets, true>(h, t, count, margin, weights,
-                                                                   out);
+                rule.beta == 0 ? set.template operator()<true, false>()
+                               : set.template operator()<true, true>();
             else
-                set_relaxed_sign_slopes<chosen, has_targets, false>(h, t, count, margin, weights,
-                                                                    out);
+                rule.beta == 0 ? set.template operator()<false, false>()
+                               : set.template operator()<false, true>();
         });
-        for_columns(count, bits, column, [&](size_t i, size_t in_row) {
-            out[i] += static_cast<T>(weights.columns[in_row]);
-        });
-        if (rule.beta != 0)
-            for (size_t i = 0; i < count; ++i) out[i] *= beta * (1 - h[i] * h[i]);
     });
+}
+
+template <class T>
+double correlate(T* products, size_t first, size_t rows, size_t bits, T scale) {
+    const size_t count = rows * bits;
+    for (size_t i = 0; i < count; ++i) products[i] *= scale;
+    for (size_t row = 0; row < rows; ++row) products[row * bits + first + row] -= 1;
+    T squares[logistic_lanes] = {};
+    in_lanes(count, [&](size_t i, size_t lane) { squares[lane] += products[i] * products[i]; });
+    double sum = 0;
+    for (const T lane : squares) sum += static_cast<double>(lane);
+    return sum;
 }
 
 }  // namespace

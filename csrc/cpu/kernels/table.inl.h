@@ -16,8 +16,8 @@ namespace {
 
 template <class T>
 constexpr LossKernels<T> make_loss_kernels() {
-    return {logistic_sums<T>,   mark_similar<T>,      count_below<T>,        extremes<T>,
-            pair_likelihood<T>, relaxed_sign_sums<T>, relaxed_sign_slopes<T>};
+    return {logistic_sums<T>,   mark_similar<T>,      count_below<T>,         extremes<T>,
+            pair_likelihood<T>, relaxed_sign_sums<T>, relaxed_sign_slopes<T>, correlate<T>};
 }
 
 template <class V>

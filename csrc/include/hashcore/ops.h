@@ -100,18 +100,30 @@ template <class Scalar>
 double pairwise_likelihood(Scalar* products, int64_t rows, int64_t columns, LabelBits row_labels,
                            LabelBits column_labels, double scale, int threads);
 
-/// What rows [rows, bits] of outputs pay for not being signs, `targets` like them or null. Writes
-/// all of `sums`, and h to `relaxed` [rows, bits] where it is not the values, unless that is null.
-template <class Scalar>
-void relaxed_sign_sums(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
-                       const RelaxedSignRule& rule, int threads, Scalar* relaxed,
-                       RelaxedSignSums& sums);
+/// What outputs pay for not being signs: means of RelaxedSignSums and of the squared columns.
+struct RelaxedSignTerms {
+    double relaxation, excess, quantisation, balance;
+};
 
-/// The weighted derivatives of those sums by the values, [rows, bits]. When `continued`, `values`
-/// are h, and the derivatives of something else by h that `slopes` hold are added.
+/// Of rows [rows, bits], `targets` like them or null. Writes the sums of the columns of h to
+/// `columns` [bits], and h to `relaxed` [rows, bits] where it is not the values, unless that is
+/// null.
+template <class Scalar>
+RelaxedSignTerms relaxed_sign_terms(const Scalar* values, const Scalar* targets, int64_t rows,
+                                    int64_t bits, const RelaxedSignRule& rule, int threads,
+                                    Scalar* relaxed, double* columns);
+
+/// The derivatives by the values, [rows, bits], of what has the derivatives `of_terms` by those
+/// terms. When `continued`, `values` are h, and the derivatives of something else by h that
+/// `slopes` hold are added. `slopes` are no memory of another argument.
 template <class Scalar>
 void relaxed_sign_slopes(const Scalar* values, const Scalar* targets, int64_t rows, int64_t bits,
-                         const RelaxedSignRule& rule, const RelaxedSignWeights& weights,
-                         int threads, bool continued, Scalar* slopes);
+                         const RelaxedSignRule& rule, const RelaxedSignTerms& of_terms,
+                         const double* columns, int threads, bool continued, Scalar* slopes);
+
+/// How the bits of h [rows, bits] depend on each other: in place of h^T h [bits, bits] comes
+/// h^T h / rows - I. Returns the mean of its squares.
+template <class Scalar>
+double correlate(Scalar* products, int64_t rows, int64_t bits, int threads);
 
 }  // namespace hashcore

@@ -25,10 +25,11 @@ struct RelaxedSignSums {
     double* columns;      ///< [bits] h
 };
 
-/// Of the derivatives by each of those sums; `columns` [bits] of that by each column's.
+/// The derivatives by each of those sums; `columns` [bits] those by each column's.
+template <class T>
 struct RelaxedSignWeights {
-    double relaxation, excess, quantisation;
-    const double* columns;
+    T relaxation, excess, quantisation;
+    const T* columns;
 };
 
 }  // namespace hashcore

@@ -181,6 +181,18 @@ def add_pair_gradients(
         of_c -= slopes.sum(dim=0)[:, None] * c
 
 
+def correlation_slopes(h: Tensor, apart: Tensor, weight: float, out: Tensor) -> None:
+    """Derivatives of `weight` times the mean square of how bits depend on each other.
+
+    Args:
+        h: relaxed outputs `[B, K]`.
+        apart: H^T H / B - I of them, `[K, K]`.
+        weight: of the mean square.
+        out: written, `[B, K]`.
+    """
+    out.addmm_(h, apart, beta=0, alpha=4 * weight / (max(len(h), 1) * apart.numel()))  # symmetric
+
+
 def label_bits(labels: Tensor) -> NDArray[np.uint64]:
     """Sets of labels, bool `[B, C]`, as bits in whole words, `[B, ceil(C / 64)]`."""
     padded = F.pad(labels, (0, -labels.shape[1] % WORD_BITS)).contiguous()

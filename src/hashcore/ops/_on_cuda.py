@@ -16,8 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hashcore._gpu import cuda_kernels
-from hashcore.ops._correlation import correlation, correlation_slopes
-from hashcore.ops._library import WORD_BITS, add_pair_gradients, product_blocks
+from hashcore.ops._library import (
+    WORD_BITS,
+    add_pair_gradients,
+    correlation_slopes,
+    product_blocks,
+)
 
 _BYTE = 8
 
@@ -58,7 +62,7 @@ def relaxed_sign(  # noqa: PLR0917 (the dispatcher hands over by position)
     relaxed = values if h is None else h
     if decorrelation_weight:
         with _full_precision():
-            apart, mean_square = correlation(relaxed)
+            apart, mean_square = _correlation(relaxed)
             loss.add_(mean_square, alpha=decorrelation_weight)
             if differentiate:
                 correlation_slopes(relaxed, apart, decorrelation_weight, gradient)
@@ -250,6 +254,14 @@ def _sign_sums(
         stream,
     )
     return terms, columns
+
+
+def _correlation(h: Tensor) -> tuple[Tensor, Tensor]:
+    """H^T H / B - I of relaxed outputs H `[B, K]`, `[K, K]`, and its mean square, a scalar."""
+    apart = torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
+    apart.addmm_(h.T, h, beta=-1, alpha=1 / max(len(h), 1))
+    flat = apart.view(-1)
+    return apart, torch.dot(flat, flat) / len(flat)
 
 
 def _set_sign_slopes(

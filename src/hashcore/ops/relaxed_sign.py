@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from operator import mul
 from typing import Any, Literal, NamedTuple, get_args
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hashcore import _core
 from hashcore.ops import _on_cuda
-from hashcore.ops._correlation import correlation, correlation_slopes
 from hashcore.ops._library import (
     check_rows,
     constant,
+    correlation_slopes,
     differentiates,
     has_kernel,
     register,
@@ -235,37 +235,34 @@ def _on_cpu(  # noqa: PLR0917 (the dispatcher hands over by position)
     differentiate: bool,
 ) -> tuple[Tensor, Tensor]:
     """The loss, and its gradient by u (empty without `differentiate`)."""
-    rule = _Rule(relaxation, margin, beta)
-    values, of_terms = u.detach().contiguous(), weights.tolist()
-    h = torch.empty_like(values) if beta and decorrelation_weight else None
-    terms, columns = _sums(values, targets, rule, h)
-    loss = sum(weight * term for weight, term in zip(of_terms, terms, strict=True))
-    gradient = torch.empty_like(values) if differentiate else u.new_empty(0)
-    relaxed = values if h is None else h
+    rule = _array(targets), relaxation, margin, beta
+    h, of_terms = u.detach().contiguous(), weights.tolist()
+    values, kept = h.numpy(), None
+    if beta and decorrelation_weight:
+        h = torch.empty_like(h)
+        kept = h.numpy()
+    terms, columns = _core.relaxed_sign_terms(values, *rule, kept)
+    loss = sum(map(mul, of_terms, terms))
+    gradient = torch.empty_like(h) if differentiate else h.new_empty(0)
     if decorrelation_weight:
-        apart, mean_square = correlation(relaxed)
-        loss += decorrelation_weight * mean_square.item()
+        apart = torch.mm(h.T, h)
+        loss += decorrelation_weight * _core.correlate(apart.numpy(), len(h))
         if differentiate:
-            correlation_slopes(relaxed, apart, decorrelation_weight, gradient)
+            correlation_slopes(h, apart, decorrelation_weight, gradient)
     if differentiate:
-        _set_slopes(
-            gradient,
-            relaxed,
-            targets,
-            rule,
-            of_terms=of_terms,
-            columns=columns,
-            continued=bool(decorrelation_weight),
-        )
-    return u.new_tensor(loss), gradient
+        continued, out = bool(decorrelation_weight), gradient.numpy()
+        _core.relaxed_sign_slopes(h.numpy(), *rule, of_terms, columns, continued, out)
+    return u.new_full((), loss), gradient
 
 
 def _terms_on_cpu(
     u: Tensor, targets: Tensor | None, relaxation: str, margin: float, beta: float
 ) -> tuple[Tensor, Tensor]:
     """The terms, and the sums of the columns of h."""
-    values = u.detach().contiguous()
-    terms, columns = _sums(values, targets, _Rule(relaxation, margin, beta))
+    values = u.detach().contiguous().numpy()
+    terms, columns = _core.relaxed_sign_terms(
+        values, _array(targets), relaxation, margin, beta, None
+    )
     return u.new_tensor(terms), torch.from_numpy(columns)
 
 
@@ -278,59 +275,20 @@ def _terms_backward_on_cpu(  # noqa: PLR0917 (the dispatcher hands over by posit
     margin: float,
     beta: float,
 ) -> Tensor:
-    values, rule = u.detach().contiguous(), _Rule(relaxation, margin, beta)
+    values = u.detach().contiguous()
     slopes = torch.empty_like(values)
-    _set_slopes(slopes, values, targets, rule, of_terms=of_terms.tolist(), columns=columns.numpy())
-    return slopes
-
-
-class _Rule(NamedTuple):
-    """As the engine takes it; beta is 0 for h = u."""
-
-    relaxation: str
-    margin: float
-    beta: float
-
-
-def _sums(
-    values: Tensor, targets: Tensor | None, rule: _Rule, h: Tensor | None = None
-) -> tuple[list[float], NDArray[np.float64]]:
-    """The terms and the sums of the columns of h, which is kept where it is given."""
-    relaxation, excess, quantisation, columns = _core.relaxed_sign_sums(
-        values.numpy(), _array(targets), *rule, None if h is None else h.numpy()
-    )
-    size = max(values.numel(), 1)
-    sums = relaxation, excess, quantisation, float(columns @ columns)
-    return [term / size for term in sums], columns
-
-
-def _set_slopes(
-    slopes: Tensor,
-    values: Tensor,
-    targets: Tensor | None,
-    rule: _Rule,
-    *,
-    of_terms: list[float],
-    columns: NDArray[np.float64],
-    continued: bool = False,
-) -> None:
-    """Derivatives by the values of what has the derivatives `of_terms` by the terms.
-
-    When `continued`, the values are h, and the slopes hold more derivatives by h.
-    """
-    size = max(values.numel(), 1)
-    relaxation, excess, quantisation, of_balance = (x / size for x in of_terms)
     _core.relaxed_sign_slopes(
         values.numpy(),
         _array(targets),
-        *rule,
         relaxation,
-        excess,
-        quantisation,
-        2 * of_balance * columns,
-        continued,
+        margin,
+        beta,
+        of_terms.tolist(),
+        columns.numpy(),
+        False,
         slopes.numpy(),
     )
+    return slopes
 
 
 def _array(targets: Tensor | None) -> NDArray[Any] | None:
