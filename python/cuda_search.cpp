@@ -78,6 +78,8 @@ void register_codes(py::module_& module) {
                 tiles.put(first, at<const uint8_t>(rows), count, stream);
             },
             py::arg("first"), py::arg("rows"), py::arg("count"), py::arg("stream"), WithoutGil())
+        .def("take", &Tiles::take, py::arg("tiles"), py::arg("count"), py::arg("stream"),
+             WithoutGil())
         .def_property_readonly("first_position",
                                [](const Tiles& tiles) { return tiles.view().first_position; })
         .def_property_readonly("codes", [](const Tiles& tiles) { return tiles.view().codes; })

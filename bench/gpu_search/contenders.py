@@ -23,7 +23,7 @@ from bench.gpu_search.workloads import (
     GpuSearch,
 )
 from hashcore import _gpu_arrays, _gpu_search
-from hashcore._gpu_checks import check_queries, code_array
+from hashcore._gpu_checks import check_queries, here_or_there
 
 _SCAN = "HASHCORE_CUDA_SCAN"
 _SMALL_K = 10
@@ -45,7 +45,7 @@ class Ours:
         """As `Index.search` of an index on the device: codes are laid out by the first call."""
         if self._kept is None:
             self._kept = _gpu_arrays._search(-1, self._database, queries, None, (k, None, None))
-        asked = check_queries(code_array(queries, "queries"), self._kept.codes.bits)
+        asked = check_queries(here_or_there(queries, "queries"), self._kept.codes.bits)
         (distances, ids, _), self.scan = _gpu_search.knn(
             self._kept._replace(queries=asked), k, None
         )

@@ -113,6 +113,17 @@ void Tiles::put(int64_t first, const uint8_t* rows, int64_t count, const Stream&
     ready_.record(stream);
 }
 
+void Tiles::take(Tiles& from, int64_t count, const Stream& stream) {
+    if (count > std::min(room_, from.room_) || from.view_.bits != view_.bits)
+        throw std::invalid_argument("tiles: expected as much room and width as is taken up");
+    from.begin_reading(stream);
+    begin_reading(stream);
+    copy_within(memory_.as<void>(), from.memory_.as<const void>(),
+                tiles_for(count) * tile_bytes(view_.bits), stream);
+    from.end_reading(stream);
+    ready_.record(stream);
+}
+
 void Tiles::begin_reading(const Stream& stream) const {
     if (stream.device != device())
         throw std::invalid_argument("queries: expected a stream of device " +

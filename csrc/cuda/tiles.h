@@ -21,6 +21,8 @@ class Tiles {
     void restart(int64_t first_position, int64_t codes);
     /// Lays codes [first, first + count) from rows on the device, [count, bytes_per_code(bits)].
     void put(int64_t first, const uint8_t* rows, int64_t count, const Stream& stream);
+    /// Lays the first `count` codes as another room of this device has them.
+    void take(Tiles& from, int64_t count, const Stream& stream);
 
     const TileView& view() const { return view_; }
     int device() const { return memory_.stream().device; }

@@ -14,7 +14,7 @@ from hashcore._gpu_checks import (
     check_options,
     check_pad_bits,
     check_queries,
-    code_array,
+    here_or_there,
 )
 from hashcore._gpu_codes import Mask, ResidentCodes, find_place, host_codes
 from hashcore._gpu_labels import GpuLabels
@@ -51,7 +51,7 @@ def _search(  # noqa: PLR0917
     bits: int | None = None,
 ) -> _gpu_search.Search:
     """Checks everything and brings the codes to the device."""
-    codes, asked = code_array(database, "database"), code_array(queries, "queries")
+    codes, asked = here_or_there(database, "database"), here_or_there(queries, "queries")
     if isinstance(codes, GpuArray):
         bits = check_gpu_codes(codes, "database", "N", bits, {2})
     else:
@@ -66,7 +66,7 @@ def _search(  # noqa: PLR0917
     if isinstance(codes, GpuArray):
         resident = ResidentCodes(place, bits, codes.shape[0])
         if codes.shape[0]:
-            resident.tiles.put(0, codes.address, codes.shape[0], place.stream)
+            resident.put(place, 0, codes.address, codes.shape[0])
             place.kernels.follow(place.kernels.Stream(place.device, codes.stream), place.stream)
         return _gpu_search.Search(place, resident, checked, mask, None)
     rows = codes

@@ -34,8 +34,8 @@ class Queries(NamedTuple):
         )
 
 
-def code_array(x: Array, name: str) -> NDArray[Any] | GpuArray:
-    """Codes on a GPU or in the host's memory; what is neither, the engine's check refuses."""
+def here_or_there(x: Array, name: str) -> NDArray[Any] | GpuArray:
+    """An array on a GPU or in the host's memory; what is neither, the engine's check refuses."""
     array = on_gpu(x, name)
     return as_array(x, name) if array is None else array
 

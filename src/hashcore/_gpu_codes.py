@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ class Codes:
     def __init__(self, bits: int, count: int) -> None:
         self.bits = bits
         self.count = count
+        self.room = count
         self.lock = threading.Lock()
 
     @property
@@ -75,14 +77,18 @@ class Codes:
         """Tiles of all codes, one after the other; what reads them is queued before the next."""
         raise NotImplementedError
 
+    def grown(self, place: Place, count: int) -> ResidentCodes | None:
+        """These and more behind them, which are still to come; None where they cannot stay."""
+        return None
+
 
 class ResidentCodes(Codes):
-    """Codes that lie on the device."""
+    """Codes that lie on the device, with room for whole tiles."""
 
-    def __init__(self, place: Place, bits: int, count: int) -> None:
+    def __init__(self, place: Place, bits: int, count: int, room: int = 0) -> None:
         super().__init__(bits, count)
-        self.tiles = place.kernels.Tiles(bits, count, place.stream)
-        self.tiles.restart(0, count)
+        self.room = _whole_tiles(max(count, room))
+        self.tiles = place.kernels.Tiles(bits, self.room, place.stream)
 
     @property
     def bytes_on_device(self) -> int:
@@ -90,7 +96,38 @@ class ResidentCodes(Codes):
         return size
 
     def pieces(self, place: Place) -> Iterator[Any]:
+        self.tiles.restart(0, self.count)  # which more codes may share
         yield self.tiles
+
+    def grown(self, place: Place, count: int) -> ResidentCodes | None:
+        """In the same memory where it has room; else in twice as much, or in what they need."""
+        if count <= self.room:
+            grown = copy(self)
+            grown.count = count
+            return grown
+        for room in (2 * self.room, count):
+            if room >= count and has_room(place, self.bits, room):
+                grown = ResidentCodes(place, self.bits, count, room)
+                with self.lock:
+                    grown.tiles.take(self.tiles, self.count, place.stream)
+                return grown
+        return None
+
+    def put(self, place: Place, first: int, address: int, count: int) -> None:
+        """Lays codes, from ``first`` on, of rows at an address on the device."""
+        with self.lock:
+            self.tiles.put(first, address, count, place.stream)
+
+    def fill(self, place: Place, first: int, read: Callable[[int, int], NDArray[np.uint8]]) -> None:
+        """Brings the codes from ``first`` on out of the host's memory."""
+        if first == self.count:
+            return
+        upload = new_upload(place, self.bits, self.count - first)
+        at_once = max(1, STAGE_BYTES // ((self.bits + 7) // 8))
+        for start in range(first, self.count, at_once):
+            rows = read(start, min(start + at_once, self.count))
+            with self.lock:
+                upload.put(self.tiles, start, address_of(rows), len(rows))
 
 
 class StreamedCodes(Codes):
@@ -124,21 +161,41 @@ def new_upload(place: Place, bits: int, count: int) -> Any:
     return place.kernels.Upload(max(row, min(STAGE_BYTES, row * count)), place.device)
 
 
+def has_room(place: Place, bits: int, count: int) -> bool:
+    """Whether the device has room for so many codes to stay."""
+    needed: int = place.kernels.Tiles.bytes_for(bits, count)
+    free: int = place.kernels.free_memory(place.device)
+    return needed <= MOST_OF_MEMORY * free
+
+
+def _whole_tiles(codes: int) -> int:
+    return -(-codes // _TILE) * _TILE
+
+
 def host_codes(
     place: Place, bits: int, count: int, read: Callable[[int, int], NDArray[np.uint8]]
 ) -> Codes:
     """Codes of the host's memory on the device where they have room, else passing through."""
-    needed = place.kernels.Tiles.bytes_for(bits, count)
-    if needed > MOST_OF_MEMORY * place.kernels.free_memory(place.device):
+    if not has_room(place, bits, count):
         return StreamedCodes(bits, count, read)
     codes = ResidentCodes(place, bits, count)
-    if count:
-        upload = new_upload(place, bits, count)
-        at_once = max(1, STAGE_BYTES // ((bits + 7) // 8))
-        for first in range(0, count, at_once):
-            rows = read(first, min(first + at_once, count))
-            upload.put(codes.tiles, first, address_of(rows), len(rows))
+    codes.fill(place, 0, read)
     return codes
+
+
+class Ids:
+    """Ids of positions, ascending, on the host and on the device."""
+
+    def __init__(self, place: Place, room: int) -> None:
+        self.host = np.empty(room, np.int64)
+        self.there = place.kernels.DeviceMemory(self.host.nbytes, "ids", place.stream)
+
+    def put(self, place: Place, first: int, ids: NDArray[np.int64]) -> None:
+        """Sets those from ``first`` on; waits."""
+        self.host[first : first + len(ids)] = ids
+        to = self.there.address + ids.itemsize * first
+        place.kernels.copy_to_device(to, address_of(ids), ids.nbytes, place.stream)
+        place.kernels.wait(place.stream)
 
 
 class Allowed:

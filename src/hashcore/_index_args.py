@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashcore._arrays import Array, as_array, describe
+from hashcore._device import GpuArray, device_number, on_gpu
 
 IndexKind = Literal["flat", "mih", "auto"]
 Layout = Literal["fast", "compact"]
@@ -31,3 +37,25 @@ def mih_params(
         if kind == "flat" and value is not None:
             raise ValueError(f"{name}: kind 'flat' has none; got {value!r}. Use kind='mih'.")
     return params
+
+
+def whole_codes(
+    codes: Array, kind: str, copy: bool, device: str
+) -> tuple[NDArray[Any] | GpuArray, str]:
+    """Codes ``[n, bytes]`` that an index is made of, and its device."""
+    there = None if device_number(device) is None else on_gpu(codes, "codes")
+    rows = as_array(codes, "codes") if there is None else there
+    if not isinstance(rows, np.ndarray | GpuArray) or len(rows.shape) != 2:
+        raise TypeError(f"codes: expected uint8 [n, bytes]; got {describe(rows)}.")
+    if not copy and there is not None:
+        raise ValueError(
+            "copy: expected True for codes on a GPU; got False. The index holds a copy in the "
+            "host's memory."
+        )
+    if not copy and kind not in {"flat", "auto"}:
+        raise ValueError(
+            f"kind: expected 'flat' or 'auto' with copy=False; got {kind!r}. Use copy=True."
+        )
+    if there is not None and device == "cuda":
+        device = f"cuda:{there.device}"
+    return rows, device

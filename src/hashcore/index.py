@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashcore import _core
-from hashcore._arrays import Array, as_array, describe
+from hashcore._arrays import Array, as_array
 from hashcore._chunks import as_one_array
 from hashcore._device import device_number
 from hashcore._gpu_index import Changes, GpuIndex
-from hashcore._index_args import IndexKind, Layout, encoded, mih_params
+from hashcore._index_args import IndexKind, Layout, encoded, mih_params, whole_codes
 from hashcore.results import RangeResult, SearchResult, search_result
 from hashcore.search import Filter, Progress, filter_pair, no_threads
 
@@ -68,13 +68,13 @@ class Index:
         if device_number(device) is not None and kind == "auto":
             kind = "flat"
         params = mih_params(kind, layout, tables, radius, memory_budget)
-        self._own(_core.Index(bits, kind, params, threads), Changes(), device)
+        self._own(_core.Index(bits, kind, params, threads), device)
 
-    def _own(self, engine: _core.Index, changes: Changes, device: str) -> Index:
+    def _own(self, engine: _core.Index, device: str, changes: Changes | None = None) -> Index:
         self._engine = engine
-        self._changes = changes
+        self._changes = changes or Changes(engine)
         number = device_number(device)
-        self._gpu = None if number is None else GpuIndex(engine, changes, number)
+        self._gpu = None if number is None else GpuIndex(engine, self._changes, number)
         return self
 
     @classmethod
@@ -145,36 +145,30 @@ class Index:
         """Make an index of codes that are all there.
 
         Args:
-            codes: uint8 ``[n, ceil(bits / 8)]``, C-contiguous.
+            codes: uint8 ``[n, ceil(bits / 8)]``, C-contiguous; on a GPU as of ``add``.
             ids: int64 ``[n]``, each >= 0; default 0..n-1. They ascend where ``copy`` is false.
             bits: Width of a code; default 8 a byte.
             kind: As of the index; ``"flat"`` or ``"auto"`` where ``copy`` is false.
             copy: False searches ``codes``, an array or a ``numpy.memmap``, where they are. The
                 index keeps them alive and never writes to them, and neither should anybody else.
             threads: Threads of this index's calls.
-            device: As of ``to``.
+            device: As of ``to``; ``"cuda"`` is the GPU of the codes where they lie on one.
             progress: Called with (done, total) now and then while codes are copied.
 
         Raises:
             TypeError: another dtype than uint8.
             ValueError: an id that is negative, given twice, or out of order where ``copy`` is
-                false; a wrong width; a kind that has to copy.
+                false; a wrong width; a kind or codes on a GPU, which have to be copied.
         """
-        codes = as_array(codes, "codes")
-        if not isinstance(codes, np.ndarray) or codes.ndim != 2:
-            raise TypeError(f"codes: expected uint8 [n, bytes]; got {describe(codes)}.")
-        width = 8 * codes.shape[1] if bits is None else bits
+        rows, device = whole_codes(codes, kind, copy, device)
+        width = 8 * rows.shape[1] if bits is None else bits
         if copy:
             index = cls(width, kind, threads=threads, device=device)
             index.add(codes, ids, progress=progress)
             return index
-        if kind not in ("flat", "auto"):
-            raise ValueError(
-                f"kind: expected 'flat' or 'auto' with copy=False; got {kind!r}. Use copy=True."
-            )
         given = None if ids is None else as_array(ids, "ids")
-        engine = _core.Index.borrow(codes, given, width, threads)
-        return cls.__new__(cls)._own(engine, Changes(), device)
+        engine = _core.Index.borrow(rows, given, width, threads)
+        return cls.__new__(cls)._own(engine, device)
 
     @property
     def device(self) -> str:
@@ -185,13 +179,14 @@ class Index:
         """Make an index of the same codes whose searches run elsewhere.
 
         Changes of either are changes of both. A GPU scans every code, of an image that the first
-        search after a change makes there; where it has no room, codes pass through it.
+        search makes there; where it has no room, codes pass through it. The image grows by codes
+        with ids above all present ones. Other changes cost the next search a new one.
         ``device`` is ``"cpu"``, ``"cuda"`` (the first GPU) or ``"cuda:N"``.
 
         Raises:
             RuntimeError: no such device.
         """
-        return type(self).__new__(type(self))._own(self._engine, self._changes, device)
+        return type(self).__new__(type(self))._own(self._engine, device, self._changes)
 
     @property
     def bits(self) -> int:
@@ -232,6 +227,10 @@ class Index:
     ) -> NDArray[np.int64]:
         """Add codes. On any error, Ctrl-C included, nothing has been added.
 
+        An index on a GPU takes tensors of PyTorch and arrays of CuPy that lie there as well. They
+        are copied to the host, where the index is; an image of all codes so far, as a search leaves
+        it, takes codes from where they are, on their library's current stream.
+
         Args:
             codes: uint8 ``[n, ceil(bits / 8)]``, or one row 1-D.
             ids: int64 ``[n]``, each >= 0 and not present, though one that was removed may come
@@ -242,11 +241,14 @@ class Index:
             The ids of the codes, int64 ``[n]``.
 
         Raises:
-            ValueError: an id that is negative, given twice or present already; a wrong width.
+            TypeError: another dtype, or an array on a GPU for an index on the CPU.
+            ValueError: an id that is negative, given twice or present already; a wrong width; an
+                array on another GPU.
         """
+        if self._gpu is not None:
+            return self._gpu.add(codes, ids, progress)
         given = None if ids is None else as_array(ids, "ids")
-        with self._changes.one():
-            return self._engine.add(as_array(codes, "codes"), given, progress)
+        return self._changes.add(as_array(codes, "codes"), given, progress)
 
     def remove(self, ids: Array) -> int:
         """Remove codes. Ids that no code has change nothing. On any error nothing is removed.
@@ -263,8 +265,7 @@ class Index:
         Raises:
             ValueError: a negative id.
         """
-        with self._changes.one():
-            return self._engine.remove(as_array(ids, "ids"))
+        return self._changes.remove(as_array(ids, "ids"))
 
     def compact(self, *, progress: Progress | None = None) -> None:
         """Rewrite the index as if it held its present codes from the start.
@@ -396,4 +397,4 @@ class Index:
             OSError: the system refused.
         """
         engine = _core.Index.load(encoded(path), mmap, verify, threads, progress)
-        return cls.__new__(cls)._own(engine, Changes(), device)
+        return cls.__new__(cls)._own(engine, device)

@@ -6,13 +6,16 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import hashcore
-from hashcore import Filter, Index
+from cuda_device import kernels_on_host
+from hashcore import Filter, Index, _gpu_codes
 from hashcore._gpu import why_no_cuda
 from reference import random_codes
 from same_results import same
@@ -50,6 +53,80 @@ def test_changes_are_seen(device: str, way: str) -> None:
     there.compact()
     compare(there, here)
     assert repr(there).endswith(", cuda:0)")
+
+
+def test_an_image_grows_by_what_was_added(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes behind all others are brought; the others stay where they are, or move to more room."""
+    there = Index.from_codes(codes(0, 300), bits=65, device=device)
+    here = there.to("cpu")
+    brought: list[tuple[int, int]] = []
+    fill = _gpu_codes.ResidentCodes.fill
+
+    def watched(self: Any, place: Any, first: int, read: Any) -> None:
+        brought.append((first, self.count))
+        fill(self, place, first, read)
+
+    monkeypatch.setattr(_gpu_codes.ResidentCodes, "fill", watched)
+
+    def search(expected: list[tuple[int, int]], tiles: int) -> None:
+        compare(there, here)
+        assert brought == expected
+        assert there.stats()["device_bytes"] == tiles * 256 * 16
+        brought.clear()
+
+    search([(0, 300)], 2)
+    there.add(codes(1, 100))
+    here.add(codes(2, 100))
+    search([(300, 500)], 2)
+    there.add(codes(3, 13))
+    search([(500, 513)], 4)  # twice the room
+    there.add(codes(4, 1000), np.arange(1000) * 2 + 700)
+    search([(513, 1513)], 8)
+    there.add(codes(5, 4), np.array([3000, 2999, 2950, 2980]))
+    search([(1513, 1517)], 8)
+    there.add(codes(6, 2), np.array([3001, 699]))  # one between others
+    search([(0, 1519)], 6)
+    there.remove(np.array([4, 3001]))
+    search([(0, 1517)], 6)
+    assert there.remove(np.array([4, 12345])) == 0
+    with pytest.raises(ValueError, match="in the index already"):
+        there.add(codes(7, 2), np.array([5000, 0]))
+    there.compact()
+    search([], 6)
+
+
+def test_a_search_keeps_the_codes_that_it_began_with(device: str) -> None:
+    """What lies behind its codes, in the same memory, is none of its business."""
+    index = Index.from_codes(codes(0, 100), bits=65, device=device)
+    begun = index._gpu
+    assert begun is not None
+    index.search(codes(0, 4), 3)
+    before = begun._image
+    assert before is not None
+    assert isinstance(before.codes, _gpu_codes.ResidentCodes)
+    index.add(codes(0, 100))
+    compare(index, index.to("cpu"))
+    after = begun._image
+    assert after is not None
+    assert isinstance(after.codes, _gpu_codes.ResidentCodes)
+    assert after.codes.tiles is before.codes.tiles
+    place = _gpu_codes.find_place(0, {})
+    assert [tiles.codes for tiles in before.codes.pieces(place)] == [100]
+    assert [tiles.codes for tiles in after.codes.pieces(place)] == [200]
+
+
+def test_an_image_without_room_to_grow(on_host: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index.from_codes(codes(0, 512), bits=65, device="cuda")
+    here = index.to("cpu")
+    compare(index, here)
+    kernels = SimpleNamespace(**vars(kernels_on_host()))
+    monkeypatch.setattr(_gpu_codes, "cuda_kernels", lambda: kernels)
+    for tiles_free, tiles in ((100, 4), (7, 5), (4, 0)):  # twice as much; what is needed; nothing
+        kernels.free_memory = lambda device, free=tiles_free: free * 256 * 16
+        index.add(codes(1, 512 if tiles == 4 else 256))
+        compare(index, here)
+        assert index.stats()["device_bytes"] == tiles * 256 * 16
+        assert index.stats()["streamed"] == (tiles == 0)
 
 
 @pytest.mark.parametrize("kind", ["flat", "mih"])
