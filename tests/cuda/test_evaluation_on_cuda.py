@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,42 @@ def test_counts(bits: int, device: str, way: str) -> None:
 @pytest.mark.usefixtures("pretend")
 @pytest.mark.parametrize("classes", [None, 70])
 def test_nothing_leaves_the_device(classes: int | None) -> None:
+    measure(classes, as_tensor)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs PyTorch with a GPU")
+@pytest.mark.parametrize("classes", [None, 70])
+def test_tensors_of_a_gpu(classes: int | None) -> None:
+    measure(classes, lambda array: torch.from_numpy(array).cuda())
+
+
+@pytest.mark.gpu
+def test_arrays_of_cupy() -> None:
+    cupy: Any = pytest.importorskip("cupy")
+    measure(70, cupy.asarray)
+
+
+def measure(classes: int | None, to_gpu: Callable[[NDArray[Any]], Any]) -> None:
+    """Counts and what follows from them, in arrays that lie where the codes do."""
     rng = np.random.default_rng(0)
     database, queries = random_codes(rng, 200, 32), random_codes(rng, 9, 32)
     labels = [draw_labels(rng, n, classes) for n in (9, 200)]
-    sides = [as_tensor(x) for x in (queries, database, *labels)]
-    found: Any = metrics.relevance_counts(*sides, device="cuda")
-    assert isinstance(found, torch.Tensor)
+    there = to_gpu(queries)
+    found: Any = metrics.relevance_counts(there, *map(to_gpu, (database, *labels)), device="cuda")
+    assert found.device == there.device
     expected = metrics.relevance_counts(queries, database, *labels)
     assert np.array_equal(as_numpy(found), expected)
+    measured = metrics.tie_aware(found, topn=(3,), map_at=(5,))
+    report = metrics.evaluate(queries, database, *labels, topn=(3,), map_at=(5,))
+    for value, told in (
+        (measured.map, report.map_tie_aware),
+        (measured.chance, report.chance),
+        (measured.map_at[5], report.map_at[5]["C_tie_aware"]),
+        (measured.precision_at[3], report.precision_at[3]),
+    ):
+        assert value.device == there.device
+        assert float(value) == pytest.approx(told, rel=1e-12)
 
 
 def test_wrong_labels(on_host: None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -176,3 +176,21 @@ def test_many_classes_are_legal_without_ndcg() -> None:
     report = metrics.evaluate(QUERIES, CODES, MANY[:2], MANY, ndcg_at=())
     assert report.map_tie_aware == 1.0
     assert report.ndcg_at == {}
+
+
+class OnGpu:
+    """An array that lies there, as far as anyone looks."""
+
+    __cuda_array_interface__: ClassVar[dict[str, Any]] = {}
+    dtype, shape = "uint8", (2, 2)
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_what_lies_on_a_gpu_has_metrics_of_its_own(name: str) -> None:
+    with pytest.raises(
+        TypeError,
+        match=rf"^{name}: expected an array of the host, for values by id and NDCG need more than "
+        r"counts by distance; got uint8 \[2, 2\] on a GPU\. There, use "
+        r"tie_aware\(relevance_counts\(\.\.\., device='cuda'\)\)\.$",
+    ):
+        metrics.evaluate(**GOOD | {name: OnGpu()})

@@ -9,7 +9,6 @@ returns. Nothing is sorted and no ranking is held: memory does not grow with que
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +18,21 @@ from numpy.typing import NDArray
 
 from hashcore import _core
 from hashcore._arrays import Array, as_array, describe
+from hashcore.metrics._cutoffs import read_cutoffs
 from hashcore.metrics.report import PerQuery, PrCurve, Protocol, Report
+from hashcore.metrics.tie_aware import TieAware, tie_aware
 from hashcore.search import Progress, gpu_number
 
-__all__ = ["PerQuery", "PrCurve", "Protocol", "Report", "evaluate", "relevance_counts"]
+__all__ = [
+    "PerQuery",
+    "PrCurve",
+    "Protocol",
+    "Report",
+    "TieAware",
+    "evaluate",
+    "relevance_counts",
+    "tie_aware",
+]
 
 _MAX_CLASSES = 65_536
 
@@ -62,15 +72,22 @@ def evaluate(
         progress: called with (done, total) pairs of codes, now and then.
 
     Raises:
-        TypeError: a wrong kind or dtype of codes, labels or cutoffs.
+        TypeError: a wrong kind or dtype of codes, labels or cutoffs; arrays on a GPU, of which
+            :func:`tie_aware` gives what follows from counts.
         ValueError: no queries, widths or rows that do not match, pad bits set, labels of two
             kinds, a multi-hot value other than 0 and 1, a cutoff below 1.
     """
     protocol = Protocol() if protocol is None else protocol
     if not isinstance(protocol, Protocol):
         raise TypeError(f"protocol: expected a Protocol; got {type(protocol).__name__}.")
+    _check_on_host(
+        query_codes=query_codes,
+        database_codes=database_codes,
+        query_labels=query_labels,
+        database_labels=database_labels,
+    )
     cuts = _Cutoffs(
-        _cutoffs(map_at, "map_at"), _cutoffs(topn, "topn"), _cutoffs(ndcg_at, "ndcg_at")
+        read_cutoffs(map_at, "map_at"), read_cutoffs(topn, "topn"), read_cutoffs(ndcg_at, "ndcg_at")
     )
     labels = _Labels.read(query_labels, database_labels)
     queries = as_array(query_codes, "query_codes")
@@ -106,7 +123,7 @@ def relevance_counts(
     threads: int | None = None,
     device: str = "cpu",
 ) -> NDArray[np.int64]:
-    """Count database codes by distance and relevance: what every tie-aware metric is made of.
+    """Count database codes by distance and relevance, from which :func:`tie_aware` measures.
 
     Args:
         query_codes: as for :func:`evaluate`; no queries are legal here.
@@ -144,6 +161,16 @@ def relevance_counts(
         labels.bits,
         threads,
     )
+
+
+def _check_on_host(**arrays: Array) -> None:
+    for name, array in arrays.items():
+        if hasattr(array, "__cuda_array_interface__"):
+            raise TypeError(
+                f"{name}: expected an array of the host, for values by id and NDCG need more than "
+                f"counts by distance; got {describe(array)} on a GPU. There, use "
+                "tie_aware(relevance_counts(..., device='cuda'))."
+            )
 
 
 @dataclass(frozen=True)
@@ -209,21 +236,6 @@ class _Cutoffs:
     map_at: list[int]
     topn: list[int]
     ndcg_at: list[int]
-
-
-def _cutoffs(values: Iterable[int], name: str) -> list[int]:
-    """Cutoffs in the given order, each once."""
-    expected = f"{name}: expected integers >= 1, such as (10, 100)"
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise TypeError(f"{expected}; got {values!r}.")
-    cutoffs = []
-    for value in values:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise TypeError(f"{expected}; got {value!r}.")
-        cutoffs.append(operator.index(value))
-        if cutoffs[-1] < 1:
-            raise ValueError(f"{expected}; got {value}.")
-    return list(dict.fromkeys(cutoffs))
 
 
 def _mean(values: NDArray[np.float64]) -> float:
