@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hashcore import FormatError, metrics
+from hashcore import FormatError
 from hashcore.methods import METHODS, ClassCoded, Modality, ProblemSpec, Role
 from hashcore.train import checkpoint, distributed, networks
 from hashcore.train.config import TrainConfig, plain
-from hashcore.train.evaluate import encode_pair
 from hashcore.train.hasher import Hasher
 from hashcore.train.loop import Loop, TrainingRows
 from hashcore.train.preprocess import Preparation
 from hashcore.train.progress import Progress
 from hashcore.train.rows import Rows, chunks
+from hashcore.train.validate import validation_scores
 
 if TYPE_CHECKING:
     from hashcore.data import CrossModalDataset
@@ -265,7 +265,7 @@ class _Run:
             return {}
         held = self._rows(self.held_out)
         database = rows if self.train.selection_protocol == "encoded" else held
-        scores = distributed.current().from_first(lambda: _scores(hasher, held, database))
+        scores = distributed.current().from_first(lambda: validation_scores(hasher, held, database))
         if course.add(scores) and self.train.selection == "best":
             self.best = {k: v.detach().clone() for k, v in hasher.weights().items()}
         return scores
@@ -277,7 +277,7 @@ class _Run:
 
     def _set_label_outputs(self, hasher: Hasher) -> None:
         rows = self._rows(self.dataset.split.train)
-        outputs = hasher.outputs("image", rows.image) + hasher.outputs("text", rows.text)
+        outputs = (hasher.outputs("image", rows.image) + hasher.outputs("text", rows.text)).cpu()
         labels = torch.from_numpy(rows.labels).float()  # [N, C]
         hasher.set_label_outputs(labels.T @ outputs / labels.sum(dim=0).clamp(min=1)[:, None])
 
@@ -344,17 +344,6 @@ class _Run:
             "train": train,
             "dataset": {"name": data.name, "split": data.split.hash, "rows": digest.hexdigest()},
         }
-
-
-def _scores(hasher: Hasher, held: TrainingRows, database: TrainingRows) -> dict[str, float]:
-    """Validation queries `held` against `database`."""
-    q_image, q_text = encode_pair(hasher, held.image, held.text)
-    db_image, db_text = encode_pair(hasher, database.image, database.text)
-    labels = held.labels, database.labels
-    return {
-        "I->T": metrics.evaluate(q_image, db_text, *labels, bits=hasher.bits).map_tie_aware,
-        "T->I": metrics.evaluate(q_text, db_image, *labels, bits=hasher.bits).map_tie_aware,
-    }
 
 
 def carve(

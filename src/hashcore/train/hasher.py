@@ -259,8 +259,9 @@ class Hasher:
     def outputs(
         self, modality: Modality, x: Any, batch_size: int = 1024, progress: bool = False
     ) -> Tensor:
-        """What the bits are the signs of: embeddings above the thresholds, `[n, K]` on the CPU."""
-        return self.embed(modality, x, batch_size, progress).cpu() - self._threshold[modality]
+        """What the bits are the signs of: embeddings above the thresholds, `[n, K]` there too."""
+        threshold = self._threshold[modality].to(self.device)
+        return self.embed(modality, x, batch_size, progress) - threshold
 
     def prepare(self, modality: Modality, rows: NDArray[Any]) -> Tensor:
         """Rows of the right kind, checked, transformed, standardised, on the networks' device."""
