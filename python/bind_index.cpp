@@ -122,13 +122,13 @@ py::tuple search(const Index& index, py::handle queries, py::handle k, py::handl
 }
 
 py::tuple range_search(const Index& index, py::handle queries, py::handle radius, py::handle filter,
-                       py::handle max_results, py::handle threads) {
+                       py::handle max_results, py::handle threads, const py::object& progress) {
     const CodesArg codes = codes_arg(queries, "queries", "Q", index.bits());
     const int64_t inclusive = int_arg(radius, "radius", 0);
     const auto most = optional_int_arg(max_results, "max_results", 0);
     const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
-    return range_result([&](Monitor* monitor) {
+    return range_result(progress, [&](Monitor* monitor) {
         return index.range_search(codes.view, inclusive, most,
                                   {thread_count, monitor, allowed.get()});
     });
@@ -255,7 +255,7 @@ void register_index(py::module_& module) {
         .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("filter"),
              py::arg("max_distance"), py::arg("threads"), py::arg("progress"))
         .def("range_search", &range_search, py::arg("queries"), py::arg("radius"),
-             py::arg("filter"), py::arg("max_results"), py::arg("threads"))
+             py::arg("filter"), py::arg("max_results"), py::arg("threads"), py::arg("progress"))
         .def("get", &get, py::arg("ids"))
         .def("save", &save, py::arg("path"), py::arg("progress"));
 }

@@ -40,7 +40,7 @@ py::tuple range_arrays(py::handle database, py::handle queries, py::handle radiu
     const auto most = optional_int_arg(max_results, "max_results", 0);
     const FilterArg allowed(filter);
     const int thread_count = threads_arg(threads);
-    return range_result([&](Monitor* monitor) {
+    return range_result(py::none(), [&](Monitor* monitor) {
         return range_search(pair.first.view, pair.second.view, inclusive, most,
                             {thread_count, monitor, allowed.get()});
     });

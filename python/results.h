@@ -18,9 +18,9 @@ py::tuple knn_result(int64_t queries, int64_t k, const py::object& progress, con
 
 /// (lims [Q + 1], distances, ids) from search(monitor).
 template <class Search>
-py::tuple range_result(const Search& search) {
+py::tuple range_result(const py::object& progress, const Search& search) {
     RangeOutput out;
-    run_long_call(py::none(), [&](Monitor* monitor) { out = search(monitor); });
+    run_long_call(progress, [&](Monitor* monitor) { out = search(monitor); });
     return py::make_tuple(adopt(std::move(out.lims)), adopt(std::move(out.distances)),
                           adopt(std::move(out.ids)));
 }

@@ -108,4 +108,4 @@ def check_options(options: Options, mask: Mask | None, bits: int) -> None:
     if k is not None:
         probe.search(none, k, listed, most, None, None)
     if radius is not None:
-        probe.range_search(none, radius, listed, most, None)
+        probe.range_search(none, radius, listed, most, None, None)

@@ -107,11 +107,16 @@ class GpuIndex:
         return arrays, asked.one
 
     def range_search(
-        self, queries: Array, radius: int, mask: Mask | None, max_results: int | None
+        self,
+        queries: Array,
+        radius: int,
+        mask: Mask | None,
+        max_results: int | None,
+        report: Report | None,
     ) -> tuple[Any, Any, Any]:
         """(lims, distances, ids)."""
         asked, place = self._check(queries, (None, radius, max_results), mask)
-        search = self._start(place, asked, mask)
+        search = self._start(place, asked, mask)._replace(report=report)
         arrays, self._scan = _gpu_search.range_search(search, radius, max_results)
         return arrays
 

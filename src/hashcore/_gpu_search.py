@@ -56,11 +56,19 @@ class Search(NamedTuple):
             end = min(first + at_once, count)
             yield first, end, self.queries.rows(self.place, self.codes.bits, first, end)
 
-    def progress(self, queries: int, tiles: Any) -> None:
-        """Reports that so many queries met all codes of a piece, and what came before."""
+    def progress(self, rows: slice, tiles: Any, passes: tuple[int, int] = (0, 1)) -> None:
+        """Reports that these queries met all codes of a piece, and what came before.
+
+        Args:
+            rows: Of the queries; those before met all codes.
+            tiles: The piece.
+            passes: How many passes over all codes are done, of how many.
+        """
         if self.report is not None:
-            done = queries * (tiles.first_position + tiles.codes)
-            self.report(done, self.queries.total * self.codes.count)
+            done, all_passes = passes
+            met = (rows.stop - rows.start) * (tiles.first_position + tiles.codes)
+            met += (done * self.queries.total + rows.start) * self.codes.count
+            self.report(met, all_passes * self.queries.total * self.codes.count)
 
 
 def knn(search: Search, k: int, max_distance: int | None) -> tuple[tuple[Any, Any, Any], str]:
@@ -79,7 +87,7 @@ def knn(search: Search, k: int, max_distance: int | None) -> tuple[tuple[Any, An
             nearest = kernels.Knn(rows, k, farthest, count, search.place.stream)
             for tiles in search.codes.pieces(search.place):
                 nearest.add(tiles, allowed.at(tiles))
-                search.progress(end - first, tiles)
+                search.progress(slice(first, end), tiles)
             nearest.finish(
                 to_distances + 4 * first * k,
                 to_ids + 8 * first * k,
@@ -108,6 +116,7 @@ def range_search(
             )
             for tiles in search.codes.pieces(search.place):
                 within.count(tiles, allowed.at(tiles))
+                search.progress(slice(first, end), tiles, (0, 2))
             lengths[first:end] = within.counts()
             found.append((first, end, within))
             scan = within.scan
@@ -120,6 +129,7 @@ def range_search(
                 within.begin(start, stop)
                 for tiles in search.codes.pieces(search.place):
                     within.collect(tiles, allowed.at(tiles))
+                    search.progress(slice(first + start, first + stop), tiles, (1, 2))
                 before = int(lims[first + start])
                 within.finish(to_distances + 4 * before, to_ids + 8 * before, search.id_of)
         row_ends = _on_device(search, outputs, lims)

@@ -331,6 +331,7 @@ class Index:
         filter: Filter | None = None,
         max_results: int | None = None,
         threads: int | None = None,
+        progress: Progress | None = None,
     ) -> RangeResult:
         """Find every code within ``radius`` of each query, inclusive.
 
@@ -340,14 +341,18 @@ class Index:
             filter: Which codes may be hits.
             max_results: Keep only so many of each query, the best by (distance, id).
             threads: Threads of this call.
+            progress: As of ``search``.
         """
         if self._gpu is not None:
             no_threads(self.device, threads)
-            found = self._gpu.range_search(queries, radius, filter_pair(filter), max_results)
+            found = self._gpu.range_search(
+                queries, radius, filter_pair(filter), max_results, progress
+            )
             return RangeResult(*found)
+        rows = as_array(queries, "queries")
         return RangeResult(
             *self._engine.range_search(
-                as_array(queries, "queries"), radius, filter_pair(filter), max_results, threads
+                rows, radius, filter_pair(filter), max_results, threads, progress
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 import hashcore
 from cuda_device import kernels_on_host
-from hashcore import Filter, Index, _gpu_codes
+from hashcore import Filter, Index, _gpu_codes, _gpu_search
 from hashcore._gpu import why_no_cuda
 from reference import random_codes
 from same_results import same
@@ -157,6 +158,24 @@ def test_stats_and_progress(device: str) -> None:
     with pytest.raises(ZeroDivisionError):
         index.search(codes(1, 4), 3, progress=lambda done, total: 1 // 0)
     compare(index, index.to("cpu"))
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 100])
+def test_progress_grows_to_the_total(
+    device: str, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(_gpu_search, "MOST_QUERIES", at_once)
+    index, queries = Index.from_codes(codes(0, 300), bits=65, device=device), codes(1, 7)
+    for total, call in (
+        (2100, partial(index.search, queries, 3)),
+        (4200, partial(index.range_search, queries, 30)),  # hits are counted first
+        (2100, partial(index.range_search, queries, 30, max_results=4)),
+    ):
+        seen: list[tuple[int, int]] = []
+        call(progress=lambda *report: seen.append(report))  # noqa: B023
+        assert seen[-1] == (total, total)
+        assert {whole for _, whole in seen} == {total}
+        assert seen == sorted(set(seen))
 
 
 def test_shards_on_several_devices(on_host: None, monkeypatch: pytest.MonkeyPatch) -> None:

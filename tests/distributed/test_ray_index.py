@@ -179,12 +179,21 @@ def test_what_is_large_goes_to_the_object_store_once(
         array[:] = 0  # nobody else's memory
 
 
-def test_ctrl_c_stops_the_actors_too(index: ShardedIndex, dealt: Dealt) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda index, queries: index.search(queries, 1),
+        lambda index, queries: index.range_search(queries, 0),
+    ],
+)
+def test_ctrl_c_stops_the_actors_too(
+    index: ShardedIndex, dealt: Dealt, call: Callable[[Any, Any], object]
+) -> None:
     queries = np.random.default_rng(3).integers(0, 256, (2_000_000, 8), np.uint8)
     interrupt = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     interrupt.start()
     with pytest.raises(KeyboardInterrupt):
-        index.search(queries, 1)
+        call(index, queries)
     start = time.monotonic()
     same_answers(index, dealt)
     assert time.monotonic() - start < 15  # all of it takes a minute

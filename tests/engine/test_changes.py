@@ -146,6 +146,8 @@ def test_progress_counts_the_pairs_of_both_parts(index: hashcore.Index) -> None:
     calls: list[tuple[int, int]] = []
     index.search(codes_of(3), progress=lambda *call: calls.append(call))
     assert calls == [(330, 330)]
+    index.range_search(codes_of(3), 5, progress=lambda *call: calls.append(call))
+    assert calls == [(330, 330)] * 2
     index.compact(progress=lambda *call: calls.append(call))
     assert calls[-1] == (110, 110)
 

@@ -69,9 +69,13 @@ class RangeRequest:
     max_results: int | None
 
     def of(self, index: Index, filter: Filter | None, go_on: Progress) -> RangeResult:
-        """The answer of one shard."""
+        """The answer of one shard, until ``go_on`` raises."""
         return index.range_search(
-            self.queries, self.radius, filter=filter, max_results=self.max_results
+            self.queries,
+            self.radius,
+            filter=filter,
+            max_results=self.max_results,
+            progress=go_on,
         )
 
     def merged(self, results: list[RangeResult]) -> RangeResult:
