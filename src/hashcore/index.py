@@ -317,11 +317,9 @@ class Index:
             no_threads(self.device, threads)
             found = self._gpu.search(queries, k, filter_pair(filter), max_distance, progress)
             return search_result(*found)
-        queries = as_array(queries, "queries")
-        arrays = self._engine.search(
-            queries, k, filter_pair(filter), max_distance, threads, progress
-        )
-        return search_result(arrays, queries.ndim == 1)
+        rows, allowed = as_array(queries, "queries"), filter_pair(filter)
+        arrays = self._engine.search(rows, k, allowed, max_distance, threads, progress)
+        return search_result(arrays, rows.ndim == 1)
 
     def range_search(
         self,
@@ -345,16 +343,12 @@ class Index:
         """
         if self._gpu is not None:
             no_threads(self.device, threads)
-            found = self._gpu.range_search(
-                queries, radius, filter_pair(filter), max_results, progress
-            )
+            allowed = filter_pair(filter)
+            found = self._gpu.range_search(queries, radius, allowed, max_results, progress)
             return RangeResult(*found)
-        rows = as_array(queries, "queries")
-        return RangeResult(
-            *self._engine.range_search(
-                rows, radius, filter_pair(filter), max_results, threads, progress
-            )
-        )
+        rows, allowed = as_array(queries, "queries"), filter_pair(filter)
+        arrays = self._engine.range_search(rows, radius, allowed, max_results, threads, progress)
+        return RangeResult(*arrays)
 
     def get(self, ids: Array) -> NDArray[np.uint8]:
         """Return the codes of ``ids``: uint8 ``[m, ceil(bits / 8)]``.
