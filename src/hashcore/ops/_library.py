@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -195,8 +194,11 @@ def correlation_slopes(h: Tensor, apart: Tensor, weight: float, out: Tensor) -> 
 
 def label_bits(labels: Tensor) -> NDArray[np.uint64]:
     """Sets of labels, bool `[B, C]`, as bits in whole words, `[B, ceil(C / 64)]`."""
-    padded = F.pad(labels, (0, -labels.shape[1] % WORD_BITS)).contiguous()
-    return np.packbits(padded.numpy(), axis=1).view(np.uint64)
+    count, classes = labels.shape
+    words = -(-classes // WORD_BITS)
+    padded = np.zeros((count, words * WORD_BITS), bool)
+    padded[:, :classes] = labels.numpy()
+    return np.packbits(padded).view(np.uint64).reshape(count, words)  # rows end at words
 
 
 def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
