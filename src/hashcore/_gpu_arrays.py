@@ -58,9 +58,7 @@ def _search(  # noqa: PLR0917
         bits = check_host_database(codes, bits)
     checked = check_queries(asked, bits)
     check_options(options, mask, bits)
-    given = {"queries": asked, "database": codes}
-    on_gpu = {name: x if isinstance(x, GpuArray) else None for name, x in given.items()}
-    place = find_place(device, on_gpu)
+    place = find_place(device, {"queries": asked, "database": codes})
     check_pad_bits(place, codes, "database", bits)
     check_pad_bits(place, asked, "queries", bits)
     if isinstance(codes, GpuArray):

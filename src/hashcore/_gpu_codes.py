@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -31,20 +31,20 @@ class Place(NamedTuple):
     stream: Any
 
 
-def find_place(device: int, arrays: dict[str, GpuArray | None]) -> Place:
+def find_place(device: int, arrays: Mapping[str, NDArray[Any] | GpuArray | None]) -> Place:
     """The GPU of a call, on the current stream of the first array that lies there.
 
     Args:
         device: Its number; -1 is that of the arrays, else 0.
-        arrays: The call's, by the names that errors give them, queries first; those of another
-            stream are waited for on the device.
+        arrays: The call's, by the names that errors give them, queries first; of those on a GPU,
+            the ones of another stream are waited for on the device.
 
     Raises:
         RuntimeError: no kernels, no driver or no such GPU.
         ValueError: an array on another GPU.
     """
     kernels = cuda_kernels()
-    there = {name: array for name, array in arrays.items() if array is not None}
+    there = {name: array for name, array in arrays.items() if isinstance(array, GpuArray)}
     first = next(iter(there.values()), None)
     number = (first.device if first is not None else 0) if device == -1 else device
     count = kernels.device_count()

@@ -124,11 +124,7 @@ class GpuIndex:
         """As of the index. An image that is up to date takes codes of the device from there."""
         rows = here_or_there(codes, "codes")
         given = None if ids is None else here_or_there(ids, "ids")
-        there = {
-            name: x if isinstance(x, GpuArray) else None
-            for name, x in (("codes", rows), ("ids", given))
-        }
-        place = find_place(self.device, there)
+        place = find_place(self.device, {"codes": rows, "ids": given})
         copies = _on_host(rows), _on_host(given)
         with self._changes.lock:
             if not len(self._engine):
@@ -163,7 +159,7 @@ class GpuIndex:
         array = here_or_there(queries, "queries")
         asked = check_queries(array, bits)
         check_options(options, mask, bits)
-        place = find_place(self.device, {"queries": array if isinstance(array, GpuArray) else None})
+        place = find_place(self.device, {"queries": array})
         check_pad_bits(place, array, "queries", bits)
         return asked, place
 
