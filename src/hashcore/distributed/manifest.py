@@ -201,11 +201,6 @@ class ShardManifest:
         ]
 
 
-def is_id_list(values: Any) -> bool:
-    """Whether these are ids as filters take them."""
-    return isinstance(values, np.ndarray) and values.dtype == np.int64 and values.ndim == 1
-
-
 def _ends_before(shard: Shard, other: Shard) -> bool:
     """Whether all ids of a shard are below all of the other."""
     if shard.last_id is None or other.first_id is None:

@@ -131,7 +131,7 @@ class Holder:
     def _filter(self, number: int, filter: Filter | None) -> Filter | None:
         mask = self._manifest.checked_mask(filter)
         if mask is None:
-            return self._manifest.filter_of(number, filter)
+            return filter
         if number not in self._places:
             self._places[number] = self._manifest.places(number)
         return Filter.mask(np.ascontiguousarray(mask[self._places[number]]))

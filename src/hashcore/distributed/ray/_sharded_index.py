@@ -10,7 +10,7 @@ import numpy as np
 
 from hashcore._arrays import Array, as_array
 from hashcore._extras import needs
-from hashcore.distributed.manifest import ShardManifest, is_id_list
+from hashcore.distributed.manifest import ShardManifest
 from hashcore.distributed.ray._cluster import check_at_least_one, cpus, raise_cause
 from hashcore.distributed.ray._member import (
     LOST,
@@ -200,7 +200,7 @@ class ShardedIndex:
         if self._manifest.checked_mask(filter) is not None:
             return None
         pair = filter_pair(filter)
-        return None if pair is None or is_id_list(pair[1]) else filter
+        return None if pair is None or _is_id_list(pair[1]) else filter
 
     def _ask(self, request: Request) -> list[Any]:
         """The answers of all members. On any error, Ctrl-C included, they stop working on it."""
@@ -213,6 +213,11 @@ class ShardedIndex:
             for each in asked:
                 each.give_up()
             raise_cause(error)
+
+
+def _is_id_list(values: Any) -> bool:
+    """Whether these are ids as filters take them."""
+    return isinstance(values, np.ndarray) and values.dtype == np.int64 and values.ndim == 1
 
 
 def _dealt(manifest: ShardManifest, most: int) -> list[list[int]]:
